@@ -1,0 +1,239 @@
+/* Values are the index, big-endian, without leading zeros (0 is one zero byte). The size covered is
+ * under the key "covered", which is shorter than a hash key. */
+#include "store/index.h"
+
+#include "base/alloc.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <leveldb/c.h>
+
+enum {
+    KEY_BYTES = 16,
+    VALUE_BYTES_MAX = 8,
+    BATCH_ENTRIES_MAX = 16384,
+    BLOOM_BITS = 10,
+    /* Smaller ones stall random inserts for seconds, larger ones are slow to open after a crash. */
+    WRITE_BUFFER_BYTES = 32 * 1024 * 1024,
+    BLOCK_CACHE_BYTES = 8 * 1024 * 1024,
+    TABLE_BYTES = 8 * 1024 * 1024,
+    /* An open table keeps its filter and its index in memory: some 0.5 MB. */
+    OPEN_FILES_MAX = 100
+};
+
+static const char covered_key[] = "covered";
+
+struct index {
+    leveldb_t *db; /* owned, as all below */
+    leveldb_options_t *options;
+    leveldb_cache_t *cache;
+    leveldb_filterpolicy_t *filter;
+    leveldb_readoptions_t *read;
+    leveldb_writeoptions_t *write;
+    leveldb_writebatch_t *batch; /* the writer's */
+    _Atomic uint64_t covered;
+    _Atomic uint64_t bytes_written;
+};
+
+struct value {
+    uint8_t bytes[VALUE_BYTES_MAX];
+    size_t len;
+};
+
+static struct value value_of(uint64_t number)
+{
+    struct value value = { { 0 }, 1 };
+    while (value.len < VALUE_BYTES_MAX && number >> (8 * value.len) != 0) {
+        value.len++;
+    }
+    for (size_t i = 0; i < value.len; i++) {
+        value.bytes[i] = (uint8_t)(number >> (8 * (value.len - 1 - i)));
+    }
+    return value;
+}
+
+/* Accepts what value_of makes. */
+static bool value_parse(uint64_t *out, struct span bytes)
+{
+    if (bytes.len == 0 || bytes.len > VALUE_BYTES_MAX || (bytes.len > 1 && bytes.data[0] == 0)) {
+        return false;
+    }
+    *out = 0;
+    for (size_t i = 0; i < bytes.len; i++) {
+        *out = *out << 8 | bytes.data[i];
+    }
+    return true;
+}
+
+/* Takes LevelDB's own error string. Files that are missing or do not check make the store useless;
+ * anything else, such as a full disk, may pass. */
+static enum err_code take_error(char *text, const char *what, struct err *err)
+{
+    bool is_io = strncmp(text, "IO error", strlen("IO error")) == 0;
+    bool is_missing = strstr(text, "No such file") != NULL;
+    enum err_code rc = err_set(err, is_io && !is_missing ? E_IO : E_CORRUPT, "%s: %s", what, text);
+    leveldb_free(text);
+    return rc;
+}
+
+static enum err_code get_number(const struct index *index, struct span key, uint64_t *out,
+                                struct err *err)
+{
+    enum err_code rc = E_OK;
+    char *db_err = NULL;
+    size_t len = 0;
+    char *value =
+        leveldb_get(index->db, index->read, (const char *)key.data, key.len, &len, &db_err);
+    if (db_err != NULL) {
+        rc = take_error(db_err, "index: get", err);
+    } else if (value == NULL) {
+        rc = err_set(err, E_NOT_FOUND, "not in the index");
+    } else if (!value_parse(out, span_of(value, len))) {
+        rc = err_set(err, E_CORRUPT, "index: a value is not a number");
+    }
+    leveldb_free(value);
+    return rc;
+}
+
+static void make_options(struct index *index)
+{
+    index->cache = leveldb_cache_create_lru(BLOCK_CACHE_BYTES);
+    index->filter = leveldb_filterpolicy_create_bloom(BLOOM_BITS);
+    index->options = leveldb_options_create();
+    leveldb_options_set_create_if_missing(index->options, 1);
+    leveldb_options_set_paranoid_checks(index->options, 1);
+    leveldb_options_set_write_buffer_size(index->options, WRITE_BUFFER_BYTES);
+    leveldb_options_set_max_file_size(index->options, TABLE_BYTES);
+    leveldb_options_set_max_open_files(index->options, OPEN_FILES_MAX);
+    leveldb_options_set_cache(index->options, index->cache);
+    leveldb_options_set_filter_policy(index->options, index->filter);
+    leveldb_options_set_compression(index->options, leveldb_no_compression); /* random keys */
+    index->read = leveldb_readoptions_create();
+    leveldb_readoptions_set_verify_checksums(index->read, 1);
+    index->write = leveldb_writeoptions_create();
+    index->batch = leveldb_writebatch_create();
+}
+
+enum err_code index_open(struct index **out, const char *dir, struct err *err)
+{
+    char *db_err = NULL;
+    uint64_t covered = 0;
+    struct index *index = NEW(struct index);
+    make_options(index);
+    index->db = leveldb_open(index->options, dir, &db_err);
+    if (db_err != NULL) {
+        enum err_code rc = take_error(db_err, "index: open", err);
+        index_close(index);
+        return rc;
+    }
+    enum err_code rc = get_number(index, span_of_str(covered_key), &covered, err);
+    if (rc != E_OK && rc != E_NOT_FOUND) {
+        index_close(index);
+        return rc;
+    }
+    index->covered = covered;
+    *out = index;
+    return E_OK;
+}
+
+void index_close(struct index *index)
+{
+    if (index == NULL) {
+        return;
+    }
+    if (index->db != NULL) {
+        leveldb_close(index->db);
+    }
+    leveldb_writebatch_destroy(index->batch);
+    leveldb_writeoptions_destroy(index->write);
+    leveldb_readoptions_destroy(index->read);
+    leveldb_options_destroy(index->options);
+    leveldb_filterpolicy_destroy(index->filter);
+    leveldb_cache_destroy(index->cache);
+    mem_free(index);
+}
+
+enum err_code index_destroy(const char *dir, struct err *err)
+{
+    char *db_err = NULL;
+    leveldb_options_t *options = leveldb_options_create();
+    leveldb_destroy_db(options, dir, &db_err);
+    leveldb_options_destroy(options);
+    if (db_err != NULL) {
+        (void)take_error(db_err, "index: destroy", err);
+        return err_set(err, E_IO, "%s", err->msg);
+    }
+    return E_OK;
+}
+
+uint64_t index_covered(const struct index *index)
+{
+    return index->covered;
+}
+
+uint64_t index_bytes_written(const struct index *index)
+{
+    return index->bytes_written;
+}
+
+static size_t batch_put(struct index *index, struct span key, uint64_t number)
+{
+    struct value value = value_of(number);
+    leveldb_writebatch_put(index->batch, (const char *)key.data, key.len, (const char *)value.bytes,
+                           value.len);
+    return key.len + value.len;
+}
+
+/* Fills the batch from the last entry to the first: of equal keys in one batch the later put wins,
+ * and that is the smallest index then. */
+static enum err_code fill_batch(struct index *index, uint64_t first, const struct hash *leaves,
+                                const bool *is_new, size_t count, size_t *bytes, struct err *err)
+{
+    leveldb_writebatch_clear(index->batch);
+    *bytes = batch_put(index, span_of_str(covered_key), first + count);
+    for (size_t i = count; i-- > 0;) {
+        struct span key = { leaves[i].bytes, KEY_BYTES };
+        uint64_t old;
+        enum err_code rc = E_NOT_FOUND;
+        if (is_new == NULL || !is_new[i]) {
+            rc = get_number(index, key, &old, err);
+        }
+        if (rc == E_NOT_FOUND) {
+            *bytes += batch_put(index, key, first + i);
+        } else if (rc != E_OK) {
+            return rc;
+        }
+    }
+    return E_OK;
+}
+
+enum err_code index_put(struct index *index, uint64_t first, const struct hash *leaves,
+                        const bool *is_new, size_t count, struct err *err)
+{
+    assert(first == index->covered);
+    for (size_t done = 0; done < count;) {
+        size_t n = count - done < BATCH_ENTRIES_MAX ? count - done : BATCH_ENTRIES_MAX;
+        size_t bytes;
+        char *db_err = NULL;
+        /* After the first batch `is_new` no longer tells: an equal hash may have been in it. */
+        enum err_code rc = fill_batch(index, first + done, leaves + done, done == 0 ? is_new : NULL,
+                                      n, &bytes, err);
+        if (rc != E_OK) {
+            return rc;
+        }
+        leveldb_write(index->db, index->write, index->batch, &db_err);
+        if (db_err != NULL) {
+            return take_error(db_err, "index: put", err);
+        }
+        index->bytes_written += bytes;
+        done += n;
+        index->covered = first + done;
+    }
+    return E_OK;
+}
+
+enum err_code index_get(const struct index *index, const struct hash *leaf, uint64_t *out,
+                        struct err *err)
+{
+    return get_number(index, span_of(leaf->bytes, KEY_BYTES), out, err);
+}
