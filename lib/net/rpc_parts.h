@@ -1,0 +1,149 @@
+/* rpc_parts.h -- what the rpc_*.c files share. The only header that shows gRPC's types; nothing
+ * else includes it.
+ *
+ * A worker is one completion queue and the one thread that polls it. A call is bound to the worker
+ * that accepted it: its events, its release and the worker's free list need no lock.
+ */
+#ifndef NET_RPC_PARTS_H
+#define NET_RPC_PARTS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+#include "net/rpc_server.h"
+
+#include <grpc/byte_buffer.h>
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
+#include <grpc/support/alloc.h>
+#include <grpc/support/log.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* gRPC's own log lines become events of ours. */
+void rpc_library_init(void); /* grpc_init; pairs with grpc_shutdown */
+
+/* The bytes in one piece: the slice's own when there is one, else copied into `scratch`, which
+ * must have room. False when the message is over scratch->max. NULL is the empty message. */
+bool rpc_message_span(grpc_byte_buffer *message, struct buf *scratch, struct span *out);
+
+/* A gRPC buffer with a copy of `bytes`, or with their memory; `bytes` is then empty. */
+grpc_byte_buffer *rpc_message_copy(struct span bytes);
+grpc_byte_buffer *rpc_message_take(struct buf *bytes);
+
+/* A PEM file as a C string in `out`. */
+MUST_USE enum err_code rpc_pem_read(struct buf *out, const char *path, struct err *err);
+
+gpr_timespec rpc_deadline_in(uint32_t timeout_ms); /* UINT32_MAX: never */
+
+/* ---- server ---- */
+
+/* What an event means is in the low bits of its tag; the rest is the call's or worker's address. */
+enum rpc_event {
+    RPC_EVENT_NEW,      /* a posted slot got its call, and the message for a known method */
+    RPC_EVENT_ANSWERED, /* the status is out, or never will be */
+    RPC_EVENT_CLOSED,   /* of a watched call: the peer is done with it */
+    RPC_EVENT_SENT,     /* one streamed message passed flow control */
+    RPC_EVENT_WAKE,     /* a worker's: its list of answers is no longer empty */
+    RPC_EVENT_STOPPED,  /* a worker's: the last call is gone */
+    RPC_EVENT_MASK = 7
+};
+
+static inline void *rpc_tag(void *object, enum rpc_event event)
+{
+    return (void *)((uintptr_t)object | (uintptr_t)event);
+}
+
+struct rpc_registered {
+    struct rpc_method method;
+    void *handle; /* gRPC's; NULL in the entry for unknown methods */
+};
+
+struct rpc_worker {
+    struct rpc_server *server;
+    grpc_completion_queue *cq;
+    grpc_call *waker;            /* a call that goes nowhere: empty batches on it wake the thread */
+    struct rpc_call *free_calls; /* by `next` */
+    struct buf scratch;          /* a message that came in several slices */
+    pthread_t thread;
+    _Atomic(struct rpc_call *) answers; /* by `next`, newest first; any thread pushes */
+};
+
+struct rpc_server {
+    grpc_server *core;
+    struct rpc_health *health;
+    struct rpc_registered *methods; /* the last one stands for unknown methods */
+    size_t method_count;
+    struct rpc_worker *workers;
+    size_t worker_count;
+    size_t calls_max;
+    size_t stream_messages_max;
+    size_t message_bytes_max;
+    atomic_size_t call_count;
+    char addresses[RPC_LISTEN_MAX][RPC_ADDRESS_MAX];
+
+    atomic_bool is_stopping;
+    pthread_mutex_t lock;   /* guards is_stopped */
+    pthread_cond_t stopped; /* is_stopped, or the last call has gone */
+    bool is_stopped;        /* gRPC's word: nothing new will come */
+};
+
+/* The sending side of a server stream. */
+struct rpc_outgoing {
+    pthread_mutex_t lock; /* guards all below */
+    grpc_byte_buffer **queue;
+    size_t max, first, count;  /* a ring; what is being sent is not in it */
+    grpc_byte_buffer *sending; /* owned by the batch under way */
+    bool is_sending;           /* a batch is under way, or about to be started by who set this */
+    bool is_finishing;         /* the status goes out once the queue is empty */
+    bool has_sent;             /* a message, and the initial metadata with it */
+};
+
+struct rpc_call {
+    /* Set when the slot is posted, or by gRPC while it is. */
+    struct rpc_worker *worker;
+    struct rpc_registered *registered;
+    grpc_call *core;
+    gpr_timespec deadline;
+    grpc_call_details details; /* of unknown methods only */
+    grpc_metadata_array metadata;
+    grpc_byte_buffer *request;
+
+    struct rpc_call *next; /* in the free list or the list of answers */
+    void *user;
+    grpc_auth_context *auth;       /* held for peer_name */
+    struct rpc_outgoing *outgoing; /* streams */
+    unsigned pending;              /* events to come before the release: worker thread */
+    bool is_watched;
+    int core_cancelled; /* written by gRPC before RPC_EVENT_CLOSED or _ANSWERED */
+    atomic_bool is_cancelled;
+    atomic_bool is_answered;
+
+    /* The answer: written by whoever answers, then the worker's. */
+    grpc_byte_buffer *reply; /* NULL with a status other than OK, and for streams */
+    grpc_status_code status;
+    grpc_slice status_text;
+};
+
+/* rpc_server.c: one call less. */
+void rpc_server_call_gone(struct rpc_server *server);
+
+/* The worker that this thread is, or NULL. */
+extern _Thread_local struct rpc_worker *rpc_worker_current;
+
+/* rpc_call.c, on the worker thread: a slot becomes a call, and its events. */
+struct rpc_call *rpc_call_new(struct rpc_worker *worker, struct rpc_registered *registered);
+void rpc_call_free(struct rpc_call *call);
+void rpc_call_begin(struct rpc_call *call);
+void rpc_call_on_answered(struct rpc_call *call);
+void rpc_call_on_closed(struct rpc_call *call);
+void rpc_call_answers_drain(struct rpc_worker *worker);
+
+/* rpc_outgoing.c: server streams. */
+struct rpc_outgoing *rpc_outgoing_new(size_t messages_max);
+void rpc_outgoing_free(struct rpc_outgoing *outgoing);
+void rpc_outgoing_finish(struct rpc_call *call); /* call->status is set; any thread */
+void rpc_outgoing_on_sent(struct rpc_call *call, bool is_ok);
+
+#endif

@@ -1,0 +1,139 @@
+/* rpc_server.h -- a gRPC server: a table of methods, calls that may be answered from any thread.
+ *
+ * Threads: on_call, on_sent and on_cancelled run on the server's own gRPC thread (one, unless the
+ * configuration asks for more), so they must not block. Everything that takes a `struct rpc_call`
+ * may be used from any thread unless it says otherwise.
+ *
+ * A call belongs to the handler from on_call until it answers: rpc_reply*, rpc_fail or
+ * rpc_stream_finish, exactly one of them, exactly once, also when the call was cancelled. The
+ * pointer is dead for the handler from then on. (A callback that the gRPC thread is in keeps the
+ * memory alive: in on_cancelled and on_sent `call` may be compared and asked even while another
+ * thread answers it.)
+ *
+ * Unknown methods are UNIMPLEMENTED; over `calls_max` a call is RESOURCE_EXHAUSTED unseen by its
+ * handler; so is a message over `message_bytes_max`. grpc.health.v1.Health is always served, for
+ * "" and for each service in the table; see rpc_health_set.
+ */
+#ifndef NET_RPC_SERVER_H
+#define NET_RPC_SERVER_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+
+struct rpc_server;
+struct rpc_call;
+
+enum rpc_kind {
+    RPC_UNARY,         /* one message in, one out: rpc_reply or rpc_fail */
+    RPC_SERVER_STREAM, /* one message in, any number out: rpc_stream_send*, rpc_stream_finish */
+};
+
+struct rpc_method {
+    const char *path; /* "/courtroll.v1.Log/Append" */
+    enum rpc_kind kind;
+    void *ctx; /* first argument of the three below */
+
+    /* A whole request, contiguous, borrowed until on_call returns. */
+    void (*on_call)(void *ctx, struct rpc_call *call, struct span message);
+
+    /* Streams, may be NULL: a message has left the queue, there is room for another one. */
+    void (*on_sent)(void *ctx, struct rpc_call *call);
+
+    /* May be NULL. The caller has gone away or its deadline is over, and the call was not answered
+     * when the notice came in. Called for streams, and for unary calls after rpc_call_watch; at
+     * most once a call. The call must still be answered. */
+    void (*on_cancelled)(void *ctx, struct rpc_call *call);
+};
+
+enum {
+    RPC_LISTEN_MAX = 8,
+    RPC_METHODS_MAX = 64,
+    RPC_ADDRESS_MAX = 128, /* bytes, with the NUL; a Unix path has 108 at most */
+};
+
+/* Borrowed for the call of rpc_server_start only, but for the methods' ctx. Zero means the default
+ * that is given behind the field. */
+struct rpc_server_config {
+    const char *listen[RPC_LISTEN_MAX]; /* "HOST:PORT" (port 0: any free one) or "unix:PATH" */
+    size_t listen_count;
+
+    /* PEM files; all NULL for plaintext. TLS covers the HOST:PORT listeners, not Unix sockets.
+     * Whether plaintext is allowed on an address is the caller's decision. */
+    const char *tls_cert_path;
+    const char *tls_key_path;
+    const char *tls_client_ca_path; /* given: clients must show a certificate of this CA */
+
+    const struct rpc_method *methods;
+    size_t method_count;
+
+    size_t thread_count;           /* 1: on two cores a second one costs 4x the p99 */
+    size_t message_bytes_max;      /* 4 MiB + 64 KiB */
+    size_t calls_max;              /* 16384 calls not answered yet, over all connections */
+    size_t streams_max;            /* 1024 concurrent calls a connection */
+    size_t stream_messages_max;    /* 4 messages queued and not yet sent, a server stream */
+    uint32_t handshake_timeout_ms; /* 10 s */
+    uint32_t idle_timeout_ms;      /* 10 min: a connection without a call is closed */
+};
+
+/* Binds, starts the threads and serves; health starts as NOT_SERVING. E_MALFORMED for an address,
+ * E_IO when one cannot be bound, or what reading the PEM files says. The caller owns *out and ends
+ * it with rpc_server_stop. */
+MUST_USE enum err_code rpc_server_start(struct rpc_server **out,
+                                        const struct rpc_server_config *config, struct err *err);
+
+/* The address of listener `i` with its real port; good until the stop. */
+const char *rpc_server_address(const struct rpc_server *server, size_t i);
+
+/* Refuses new calls and connections, waits up to `grace_ms` for those under way, cancels the rest,
+ * waits until every call has been answered, and frees the server. Whoever still holds calls must
+ * answer them from another thread, or this waits for ever. Not from a gRPC thread. NULL is fine. */
+void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms);
+
+/* Calls held by handlers now; a number for metrics. */
+size_t rpc_server_call_count(const struct rpc_server *server);
+
+/* ---- answering ---- */
+
+/* Answers a unary call with OK and a copy of `bytes`. */
+void rpc_reply(struct rpc_call *call, struct span bytes);
+
+/* The same without the copy: takes the memory of `bytes`, which is empty afterwards. */
+void rpc_reply_take(struct rpc_call *call, struct buf *bytes);
+
+/* Answers any call with the code's gRPC status and `message`, or with the code's fixed text when
+ * it is NULL. What the peer should not read does not belong in `message`. Not for E_OK. Messages
+ * of a stream that are still queued go out first. */
+void rpc_fail(struct rpc_call *call, enum err_code code, const char *message);
+
+/* Queues one message of a server stream, copied. E_BUSY when `stream_messages_max` are queued
+ * (on_sent tells when to go on), E_UNAVAILABLE when the call is cancelled. */
+MUST_USE enum err_code rpc_stream_send(struct rpc_call *call, struct span bytes);
+
+/* The same, taking the memory of `bytes` when it returns E_OK. */
+MUST_USE enum err_code rpc_stream_send_take(struct rpc_call *call, struct buf *bytes);
+
+/* Ends a server stream with OK, after what is queued. */
+void rpc_stream_finish(struct rpc_call *call);
+
+/* ---- about a call ---- */
+
+/* Only inside on_call, for a unary call that may be held for long: from now on rpc_call_is_cancelled
+ * tells and on_cancelled is called. Costs one more event a call, which is why it is asked for. */
+void rpc_call_watch(struct rpc_call *call);
+
+/* Always false for a unary call that is not watched. */
+bool rpc_call_is_cancelled(const struct rpc_call *call);
+
+/* Milliseconds until the caller's deadline, negative after it; INT64_MAX without one. */
+int64_t rpc_call_deadline_ms(const struct rpc_call *call);
+
+/* The first DNS name in the client's certificate under mTLS, else NULL. Good until the answer.
+ * Only inside on_call. */
+const char *rpc_call_peer_name(struct rpc_call *call);
+
+/* One pointer for the handler's own state; NULL at first. */
+void rpc_call_set_user(struct rpc_call *call, void *user);
+void *rpc_call_user(const struct rpc_call *call);
+
+#endif
