@@ -1,0 +1,546 @@
+#include "logd/daemon.h"
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "logd/append.h"
+#include "logd/data_dir.h"
+#include "logd/http_service.h"
+#include "logd/reads.h"
+#include "logd/recovery.h"
+#include "logd/settings.h"
+#include "net/rpc_health.h"
+#include "net/rpc_server.h"
+#include "store/journal_file.h"
+#include "store/tiles_posix.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+enum {
+    CACHE_BYTES = 32 * 1024 * 1024,
+    INTEGRATOR_WORKERS = 4,
+    WORK_RUNNING_MAX = 2, /* of libuv's four workers: the others are for rounds and tiles */
+    UNINDEXED_MAX = 256 * 1024,
+    DRAIN_MS = 3000, /* to publish what was committed; all of a stop takes 5 s at most */
+    DRAIN_POLL_MS = 20,
+    GRACE_MS = 500,
+};
+
+struct daemon {
+    struct settings settings;
+    struct data_dir dir;
+    struct journal *journal;
+    struct parts parts;
+    struct recovered recovered; /* between recovery and the sequencer's start */
+    bool is_paused;             /* the start check has not passed: nothing is signed or admitted */
+    struct err pause_err;
+
+    uv_loop_t loop;
+    uv_signal_t sigterm, sigint;
+    uv_timer_t drain_timer;
+    uv_work_t stop_work;
+    struct append_service *append;
+    struct reads_service *reads;
+    struct http_service *http;
+    struct rpc_server *rpc;
+    char http_text[SETTINGS_LISTEN_MAX * (ADDRESS_TEXT_MAX + 1)];
+    bool is_ready;
+    uint64_t drain_until_ms;
+    int open; /* parts on the loop that are not closed yet */
+};
+
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+/* -- Opening: stores, then the tree, then what was signed -- */
+
+static enum err_code open_stores(struct daemon *d, struct err *err)
+{
+    const struct settings *s = &d->settings;
+    enum err_code rc = signing_open(&d->parts.signing, s->data_dir, s->key, s->promise_key,
+                                    s->mark_path, err);
+    if (rc == E_OK) {
+        rc = settings_check_policy(s, &d->parts.signing.log.vkey, err);
+    }
+    if (rc == E_OK) {
+        rc = data_dir_open(&d->dir, s->data_dir, &d->parts.signing.log.vkey, err);
+    }
+    if (rc == E_OK) {
+        rc = journal_file_open(&d->journal, d->dir.journal, s->journal_bytes_max, err);
+    }
+    if (rc == E_OK) {
+        rc = tiles_posix_open(&d->parts.tiles, d->dir.log, err);
+    }
+    if (rc == E_OK) {
+        rc = recovery_run(&d->recovered, d->journal, d->parts.tiles, s->has_dedup, err);
+    }
+    if (rc == E_OK && s->has_dedup) {
+        rc = indexer_open(&d->parts.indexer, d->dir.index, d->parts.tiles,
+                          edge_size(&d->recovered.edge), err);
+    }
+    return rc;
+}
+
+/* The checkpoint on disk becomes the published tree, if it is one of ours and of this tree. */
+static enum err_code load_published(struct daemon *d, struct err *err)
+{
+    struct buf note = BUF_INIT(NOTE_BYTES_MAX);
+    struct checkpoint checkpoint;
+    struct edge edge;
+    edge_init(&edge);
+    enum err_code rc = tiles_read(d->parts.tiles, "checkpoint", &note, err);
+    if (rc == E_NOT_FOUND) { /* nothing was published yet */
+        rc = E_OK;
+        goto out;
+    }
+    if (rc == E_OK) {
+        rc = checkpoint_open(&checkpoint, buf_span(&note), &d->parts.signing.log.vkey,
+                             signing_origin(&d->parts.signing), err);
+    }
+    if (rc == E_OK) {
+        rc = recovery_edge_at(&edge, checkpoint.size, d->journal, d->parts.tiles, err);
+    }
+    if (rc == E_OK) {
+        struct hash root = edge_root(&edge);
+        if (hash_is_equal(&root, &checkpoint.root)) {
+            struct http_body *body = http_body_take(&note);
+            published_set(d->parts.published, published_tree_new(&checkpoint, body, &edge));
+            http_body_release(body);
+        } else {
+            rc = err_set(err, E_CORRUPT, "the tree of %llu entries has another root",
+                         (unsigned long long)checkpoint.size);
+        }
+    }
+    if (rc != E_OK) {
+        rc = err_set(err, E_CORRUPT, "the published checkpoint is not of this tree: %s", err->msg);
+    }
+out:
+    edge_clear(&edge);
+    buf_clear(&note);
+    return rc;
+}
+
+/* design: "Start". A restored backup must not sign a second history. */
+static enum err_code check_start(struct daemon *d, struct err *err)
+{
+    enum signing_check check;
+    enum err_code rc =
+        signing_check_start(&d->parts.signing, d->journal, d->parts.tiles, &check, err);
+    if (rc != E_OK) {
+        return rc;
+    }
+    switch (check) {
+    case SIGNING_CHECK_PASSED:
+        d->parts.rollback_check = "the mark agrees with the journal";
+        break;
+    case SIGNING_CHECK_IMPOSSIBLE:
+        d->parts.rollback_check = "rollback not detectable: no mark-path, no witnesses";
+        log_event(LOG_LEVEL_WARN, "rollback_not_detectable", "advice=%s",
+                  log_quoted_str("set mark-path to a file on another disk").text);
+        break;
+    case SIGNING_CHECK_FAILED:
+        if (d->settings.is_start_unchecked) {
+            d->parts.rollback_check = "overridden by start-unchecked";
+            log_error(LOG_LEVEL_ERROR, "start_unchecked", err);
+            break;
+        }
+        d->is_paused = true;
+        d->parts.rollback_check = "failed: serving reads only";
+        err_set(&d->pause_err, E_UNAVAILABLE,
+                "this may be a restored backup, so nothing is signed or admitted: %s", err->msg);
+        log_error(LOG_LEVEL_ERROR, "start_check_failed", &d->pause_err);
+        break;
+    }
+    return E_OK;
+}
+
+/* -- Threads -- */
+
+static void on_stored(void *ctx, uint64_t size)
+{
+    struct daemon *d = ctx;
+    sequencer_thread_on_stored(d->parts.sequencer, size);
+    publisher_on_stored(d->parts.publisher, size);
+}
+
+static void on_store_failed(void *ctx, const struct err *err)
+{
+    struct daemon *d = ctx;
+    log_error(LOG_LEVEL_ERROR, "storing_failed", err);
+    sequencer_thread_on_store_failed(d->parts.sequencer, err);
+}
+
+static void on_indexed(void *ctx, uint64_t size)
+{
+    struct daemon *d = ctx;
+    sequencer_thread_on_indexed(d->parts.sequencer, size);
+}
+
+/* The state on disk is what counts now: leave at once, and let recovery find out. */
+static void on_fatal(void *ctx, const struct err *err)
+{
+    (void)ctx;
+    log_error(LOG_LEVEL_ERROR, "fatal", err);
+    _exit(DAEMON_FATAL);
+}
+
+static void on_news(void *ctx, uint64_t size)
+{
+    struct daemon *d = ctx;
+    publisher_on_news(d->parts.publisher, size);
+}
+
+static void on_snapshot(void *ctx, struct snapshot *snapshot)
+{
+    struct daemon *d = ctx;
+    publisher_on_snapshot(d->parts.publisher, snapshot);
+}
+
+static void report_ready(struct daemon *d);
+
+static void on_published(void *ctx)
+{
+    struct daemon *d = ctx;
+    append_service_on_published(d->append);
+    reads_service_on_published(d->reads);
+    report_ready(d);
+}
+
+/* The entries of the last, partial tile are in no stored tile for the indexer to read. */
+static struct index_job *tail_job(const struct edge *edge, uint64_t stored)
+{
+    size_t count = (size_t)(edge_size(edge) - stored);
+    struct index_job *job = mem_alloc(sizeof *job + count * sizeof job->leaves[0]);
+    *job = (struct index_job){ .first = stored, .count = count };
+    memcpy(job->leaves, edge->tiles[0], count * sizeof job->leaves[0]);
+    return job;
+}
+
+static void start_publisher(struct daemon *d)
+{
+    struct publisher_options options = {
+        .loop = &d->loop,
+        .signing = &d->parts.signing,
+        .tiles = d->parts.tiles,
+        .published = d->parts.published,
+        .interval_ms = d->settings.checkpoint_interval_ms,
+        .stored = d->recovered.stored,
+        .is_paused = d->is_paused,
+        .ctx = d,
+        .on_published = on_published,
+    };
+    d->parts.publisher = publisher_new(&options);
+}
+
+static void start_sequencer(struct daemon *d)
+{
+    struct sequencer_limits limits = {
+        .has_dedup = d->settings.has_dedup,
+        .batch_entries_max = COMMIT_ENTRIES_MAX,
+        .batch_bytes_max = COMMIT_BYTES_MAX,
+        .unindexed_max = UNINDEXED_MAX,
+    };
+    uint64_t indexed = d->parts.indexer == NULL ? 0 : indexer_covered(d->parts.indexer);
+    struct sequencer_thread_options options = {
+        .sequencer = sequencer_new(&limits, &d->recovered.edge, &d->recovered.recent,
+                                   d->recovered.stored, indexed),
+        .pool = d->parts.pool,
+        .journal = d->journal,
+        .integrator = d->parts.integrator,
+        .indexer = d->parts.indexer,
+        .tiles = d->parts.cache,
+        .ctx = d,
+        .on_news = on_news,
+        .on_snapshot = on_snapshot,
+        .on_halt = on_fatal,
+    };
+    d->parts.sequencer = sequencer_thread_start(&options);
+}
+
+static void start_parts(struct daemon *d)
+{
+    d->parts.work = work_new(&d->loop, WORK_RUNNING_MAX);
+    d->parts.cache = tile_cache_new(d->parts.tiles, CACHE_BYTES);
+    d->parts.pool = pool_new(d->settings.pool_entries_max, d->settings.pool_bytes_max);
+    if (d->is_paused) {
+        pool_close(d->parts.pool, d->pause_err.msg);
+    }
+    start_publisher(d);
+    struct integrator_callbacks stored = { d, on_stored, on_store_failed };
+    d->parts.integrator =
+        integrator_start(d->parts.tiles, edge_size(&d->recovered.edge), INTEGRATOR_WORKERS, &stored);
+    struct index_job *tail = tail_job(&d->recovered.edge, d->recovered.stored);
+    start_sequencer(d);
+    if (d->parts.indexer != NULL) {
+        struct indexer_callbacks indexed = { d, on_indexed, on_fatal };
+        indexer_add(d->parts.indexer, tail);
+        indexer_start(d->parts.indexer, d->recovered.stored, &indexed);
+    } else {
+        mem_free(tail);
+    }
+}
+
+/* -- Surfaces -- */
+
+static enum err_code start_rpc(struct daemon *d, struct err *err)
+{
+    struct rpc_method methods[1 + READS_METHODS] = {
+        { .path = "/courtroll.v1.Log/Append", .ctx = d->append, .on_call = append_on_call },
+    };
+    reads_service_methods(d->reads, methods + 1);
+    struct rpc_server_config config = {
+        .listen_count = d->settings.grpc_count,
+        .tls_cert_path = d->settings.tls_cert,
+        .tls_key_path = d->settings.tls_key,
+        .tls_client_ca_path = d->settings.tls_client_ca,
+        .methods = methods,
+        .method_count = 1 + READS_METHODS,
+        .calls_max = d->settings.pool_entries_max,
+    };
+    for (size_t i = 0; i < d->settings.grpc_count; i++) {
+        config.listen[i] = d->settings.grpc[i];
+    }
+    return rpc_server_start(&d->rpc, &config, err);
+}
+
+static enum err_code start_surfaces(struct daemon *d, struct err *err)
+{
+    struct buf http = BUF_INIT(sizeof d->http_text);
+    enum err_code rc = E_OK;
+    for (size_t i = 0; i < d->settings.http_count && rc == E_OK; i++) {
+        struct address bound;
+        rc = http_service_listen(d->http, &d->settings.http[i], &bound, err);
+        if (rc == E_OK) {
+            buf_put_str(&http, i == 0 ? "" : ",");
+            address_put(&http, &bound);
+        } else {
+            err_wrap(err, "http-listen");
+        }
+    }
+    if (rc == E_OK) {
+        memcpy(d->http_text, buf_c_str(&http), http.len + 1);
+        rc = start_rpc(d, err);
+    }
+    buf_clear(&http);
+    return rc;
+}
+
+/* Once a checkpoint is there to be read: a log that has signed nothing yet does so first. */
+static void report_ready(struct daemon *d)
+{
+    struct published_tree *tree = published_get(d->parts.published);
+    bool is_readable = tree != NULL || d->is_paused;
+    published_tree_release(tree);
+    if (d->is_ready || !is_readable || d->rpc == NULL) {
+        return;
+    }
+    d->is_ready = true;
+    rpc_health_set(d->rpc, !d->is_paused);
+    struct buf grpc = BUF_INIT(SETTINGS_LISTEN_MAX * (RPC_ADDRESS_MAX + 1));
+    for (size_t i = 0; i < d->settings.grpc_count; i++) {
+        buf_putf(&grpc, "%s%s", i == 0 ? "" : ",", rpc_server_address(d->rpc, i));
+    }
+    log_event(LOG_LEVEL_INFO, "ready", "http=%s grpc=%s", d->http_text, buf_c_str(&grpc));
+    buf_clear(&grpc);
+    sd_notify(0, "READY=1");
+}
+
+/* -- Stopping: drain, surfaces, threads, loop -- */
+
+static void on_part_closed(void *ctx)
+{
+    struct daemon *d = ctx;
+    d->open--;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    on_part_closed(handle->data);
+}
+
+/* The services and threads are gone: what is left on the loop is closed, and the loop ends. */
+static void close_loop_parts(struct daemon *d)
+{
+    publisher_close(d->parts.publisher, d, on_part_closed);
+    append_service_close(d->append, d, on_part_closed);
+    work_close(d->parts.work, d, on_part_closed);
+    uv_close((uv_handle_t *)&d->sigterm, on_handle_closed);
+    uv_close((uv_handle_t *)&d->sigint, on_handle_closed);
+    uv_close((uv_handle_t *)&d->drain_timer, on_handle_closed);
+    d->open += 6;
+}
+
+/* On a worker, since it waits: for calls under way, and for the last commit and its tiles. */
+static void stop_threads(uv_work_t *work)
+{
+    struct daemon *d = work->data;
+    rpc_server_stop(d->rpc, GRACE_MS);
+    sequencer_thread_stop(d->parts.sequencer);
+    integrator_stop(d->parts.integrator);
+    indexer_stop(d->parts.indexer);
+}
+
+static void on_threads_stopped(uv_work_t *work, int status)
+{
+    (void)status; /* never cancelled */
+    close_loop_parts(work->data);
+}
+
+static void on_http_closed(void *ctx)
+{
+    struct daemon *d = ctx;
+    d->stop_work.data = d;
+    int rc = uv_queue_work(&d->loop, &d->stop_work, stop_threads, on_threads_stopped);
+    assert(rc == 0);
+}
+
+static bool is_drained(const struct daemon *d)
+{
+    uint64_t durable = sequencer_thread_stats(d->parts.sequencer).durable_size;
+    return pool_entries(d->parts.pool) == 0 && published_size(d->parts.published) == durable;
+}
+
+static void on_drain_tick(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    if (!is_drained(d) && !d->is_paused && now_ms() < d->drain_until_ms) {
+        return;
+    }
+    uv_timer_stop(&d->drain_timer);
+    append_service_flush(d->append);
+    reads_service_end(d->reads);
+    http_service_close(d->http, GRACE_MS, d, on_http_closed);
+}
+
+static void begin_stop(struct daemon *d, uint32_t drain_ms)
+{
+    if (atomic_exchange(&d->parts.is_stopping, true)) {
+        return;
+    }
+    log_event(LOG_LEVEL_INFO, "stopping", "%s", "");
+    sd_notify(0, "STOPPING=1");
+    if (d->rpc != NULL) {
+        rpc_health_set(d->rpc, false);
+    }
+    pool_close(d->parts.pool, "the log is stopping");
+    d->drain_until_ms = now_ms() + drain_ms;
+    uv_timer_start(&d->drain_timer, on_drain_tick, 0, DRAIN_POLL_MS);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    (void)number;
+    begin_stop(handle->data, DRAIN_MS);
+}
+
+/* -- All of it -- */
+
+static void start_loop(struct daemon *d)
+{
+    uv_signal_init(&d->loop, &d->sigterm);
+    uv_signal_init(&d->loop, &d->sigint);
+    uv_timer_init(&d->loop, &d->drain_timer);
+    d->sigterm.data = d;
+    d->sigint.data = d;
+    d->drain_timer.data = d;
+    uv_signal_start(&d->sigterm, on_signal, SIGTERM);
+    uv_signal_start(&d->sigint, on_signal, SIGINT);
+}
+
+static enum daemon_exit serve(struct daemon *d)
+{
+    enum daemon_exit code = DAEMON_STOPPED;
+    struct err err;
+    uv_loop_init(&d->loop);
+    start_loop(d);
+    start_parts(d);
+    d->append = append_service_new(&d->loop, &d->parts);
+    d->reads = reads_service_new(&d->parts);
+    d->http = http_service_new(&d->loop, &d->parts);
+    if (start_surfaces(d, &err) != E_OK) {
+        log_error(LOG_LEVEL_ERROR, "cannot_listen", &err);
+        code = DAEMON_CANNOT_START;
+        begin_stop(d, 0);
+    } else {
+        report_ready(d);
+    }
+    publisher_start(d->parts.publisher, d->parts.sequencer,
+                    sequencer_thread_stats(d->parts.sequencer).durable_size);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    assert(d->open == 0);
+    uv_loop_close(&d->loop);
+    reads_service_free(d->reads);
+    pool_free(d->parts.pool);
+    tile_cache_free(d->parts.cache);
+    log_event(LOG_LEVEL_INFO, "stopped", "%s", "");
+    return code;
+}
+
+/* As many descriptors as we may have: one a connection. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum daemon_exit exit_code_of(enum err_code rc, bool is_policy)
+{
+    return is_policy && (rc == E_UNSUPPORTED || rc == E_MALFORMED) ? DAEMON_CONFIGURATION
+                                                                  : DAEMON_CANNOT_START;
+}
+
+enum daemon_exit daemon_run(const struct config *config)
+{
+    struct daemon *d = NEW(struct daemon);
+    enum daemon_exit code = DAEMON_CONFIGURATION;
+    struct err err;
+    d->dir.lock_fd = -1;
+    d->parts.started_ms = now_ms();
+    d->parts.published = published_new();
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    if (settings_read(&d->settings, config, &err) != E_OK) {
+        log_error(LOG_LEVEL_ERROR, "configuration", &err);
+        goto out;
+    }
+    d->parts.is_opaque = true;
+    d->parts.has_http_add = d->settings.has_http_add;
+    enum err_code rc = open_stores(d, &err);
+    if (rc == E_OK) {
+        rc = check_start(d, &err);
+    }
+    if (rc == E_OK) {
+        rc = load_published(d, &err);
+    }
+    if (rc != E_OK) {
+        log_error(LOG_LEVEL_ERROR, "cannot_start", &err);
+        code = exit_code_of(rc, d->dir.log == NULL);
+        indexer_stop(d->parts.indexer);
+        goto out;
+    }
+    log_event(LOG_LEVEL_INFO, "recovered", "origin=%s size=%llu published=%llu took_ms=%llu",
+              log_quoted_str(signing_origin(&d->parts.signing)).text,
+              (unsigned long long)edge_size(&d->recovered.edge),
+              (unsigned long long)published_size(d->parts.published),
+              (unsigned long long)(now_ms() - d->parts.started_ms));
+    code = serve(d);
+out:
+    recovered_clear(&d->recovered);
+    published_free(d->parts.published);
+    journal_close(d->journal);
+    tiles_close(d->parts.tiles);
+    data_dir_close(&d->dir);
+    signing_close(&d->parts.signing);
+    mem_free(d);
+    return code;
+}

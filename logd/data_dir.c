@@ -1,0 +1,94 @@
+#include "logd/data_dir.h"
+
+#include "base/alloc.h"
+#include "base/file.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { PUBLIC_MODE = 0755, PRIVATE_MODE = 0700, FILE_MODE = 0600 };
+
+static char *join(const char *dir, const char *name)
+{
+    size_t len = strlen(dir) + 1 + strlen(name) + 1;
+    char *path = mem_alloc(len);
+    snprintf(path, len, "%s/%s", dir, name);
+    return path;
+}
+
+static enum err_code lock(struct data_dir *dir, const char *path, struct err *err)
+{
+    char *name = join(path, "lock");
+    enum err_code rc = file_lock(name, &dir->lock_fd, err);
+    mem_free(name);
+    if (rc == E_BUSY) {
+        return err_set(err, E_BUSY, "data directory %s is in use by another process", path);
+    }
+    return rc;
+}
+
+/* The first start writes the log's vkey down; every later one must have the same. */
+static enum err_code bind(const char *path, const struct vkey *log, struct err *err)
+{
+    char *name = join(path, "identity");
+    struct buf ours = BUF_INIT(1024), theirs = BUF_INIT(1024);
+    vkey_put(&ours, log);
+    buf_put_str(&ours, "\n");
+    enum err_code rc = file_read(&theirs, name, err);
+    if (rc == E_NOT_FOUND) {
+        rc = file_create(name, FILE_MODE, buf_span(&ours), err);
+    } else if (rc == E_OK && !span_is_equal(buf_span(&ours), buf_span(&theirs))) {
+        rc = err_set(err, E_DENIED,
+                     "data directory %s belongs to another log or key: %.*s; the key file is of "
+                     "%.*s. Origin and key are for life",
+                     path, (int)theirs.len - (theirs.len > 0), (const char *)theirs.data,
+                     (int)ours.len - 1, (const char *)ours.data);
+    }
+    buf_clear(&ours);
+    buf_clear(&theirs);
+    mem_free(name);
+    return rc;
+}
+
+enum err_code data_dir_open(struct data_dir *out, const char *path, const struct vkey *log,
+                            struct err *err)
+{
+    struct data_dir dir = {
+        .lock_fd = -1,
+        .log = join(path, "log"),
+        .journal = join(path, "journal"),
+        .index = join(path, "index"),
+    };
+    enum err_code rc = file_make_directory(path, PUBLIC_MODE, err);
+    if (rc == E_OK) {
+        rc = lock(&dir, path, err);
+    }
+    if (rc == E_OK) {
+        rc = bind(path, log, err);
+    }
+    if (rc == E_OK) {
+        rc = file_make_directory(dir.log, PUBLIC_MODE, err);
+    }
+    if (rc == E_OK) {
+        rc = file_make_directory(dir.journal, PRIVATE_MODE, err);
+    }
+    if (rc == E_OK) {
+        rc = file_make_directory(dir.index, PRIVATE_MODE, err);
+    }
+    if (rc != E_OK) {
+        data_dir_close(&dir);
+        return rc;
+    }
+    *out = dir;
+    return E_OK;
+}
+
+void data_dir_close(struct data_dir *dir)
+{
+    if (dir->lock_fd >= 0) {
+        close(dir->lock_fd);
+    }
+    mem_free(dir->log);
+    mem_free(dir->journal);
+    mem_free(dir->index);
+}

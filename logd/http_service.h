@@ -1,0 +1,23 @@
+/* http_service.h -- the log over HTTP: checkpoint, tiles, archive, POST /add, and how it is doing.
+ *
+ * Spec: C2SP tlog-tiles for the paths, content types and caching; design: "Surfaces". Loop thread.
+ */
+#ifndef LOGD_HTTP_SERVICE_H
+#define LOGD_HTTP_SERVICE_H
+
+#include "logd/parts.h"
+#include "net/http_server.h"
+
+struct http_service;
+
+/* Borrows `parts`. */
+struct http_service *http_service_new(uv_loop_t *loop, struct parts *parts);
+MUST_USE enum err_code http_service_listen(struct http_service *service,
+                                           const struct address *address, struct address *bound,
+                                           struct err *err);
+
+/* Answers what is under way, then frees; on_closed comes from the loop. */
+void http_service_close(struct http_service *service, uint32_t grace_ms, void *ctx,
+                        void (*on_closed)(void *ctx));
+
+#endif

@@ -1,0 +1,345 @@
+#include "logd/indexer.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "store/index.h"
+#include "store/tile_source.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { RETRY_MS = 1000, PROGRESS_TILES = 20000 };
+
+static const char catching_up[] = "the deduplication index is catching up";
+
+struct indexer {
+    const char *dir;
+    struct tiles *tiles;
+    uint64_t stored; /* at the start: below it level-0 tiles are read */
+    struct indexer_callbacks callbacks;
+    pthread_t thread;
+    bool is_started;
+    bool is_caught_up; /* indexer thread: with the tiles; only then can a miss be believed */
+
+    pthread_rwlock_t index_lock; /* written while the store is closed and opened again */
+    struct index *index;
+
+    pthread_mutex_t mutex; /* guards all below */
+    pthread_cond_t wake;
+    struct index_job *jobs; /* oldest first; owned */
+    struct index_job **jobs_last;
+    bool is_stopping;
+    bool is_ready;
+    char reason[ERR_MSG_MAX];
+};
+
+/* A store that cannot be used is derived data: away with it. */
+static enum err_code open_or_rebuild(struct index **out, const char *dir, uint64_t head,
+                                     struct err *err)
+{
+    enum err_code rc = index_open(out, dir, err);
+    if (rc == E_OK && index_covered(*out) <= head) {
+        return E_OK;
+    }
+    if (rc == E_OK) {
+        index_close(*out);
+        *out = NULL;
+        rc = err_set(err, E_CORRUPT, "the index covers more entries than the log has");
+    }
+    if (rc != E_CORRUPT) {
+        return rc;
+    }
+    log_error(LOG_LEVEL_WARN, "index_rebuild", err);
+    rc = index_destroy(dir, err);
+    return rc == E_OK ? index_open(out, dir, err) : rc;
+}
+
+enum err_code indexer_open(struct indexer **out, const char *dir, struct tiles *tiles,
+                           uint64_t head, struct err *err)
+{
+    struct index *index = NULL;
+    enum err_code rc = open_or_rebuild(&index, dir, head, err);
+    if (rc != E_OK) {
+        return rc;
+    }
+    struct indexer *indexer = NEW(struct indexer);
+    indexer->dir = dir;
+    indexer->tiles = tiles;
+    indexer->index = index;
+    indexer->jobs_last = &indexer->jobs;
+    snprintf(indexer->reason, sizeof indexer->reason, "%s", catching_up);
+    pthread_rwlock_init(&indexer->index_lock, NULL);
+    pthread_mutex_init(&indexer->mutex, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&indexer->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    *out = indexer;
+    return E_OK;
+}
+
+uint64_t indexer_covered(const struct indexer *indexer)
+{
+    return index_covered(indexer->index);
+}
+
+static void set_ready(struct indexer *indexer, bool is_ready, const char *reason)
+{
+    pthread_mutex_lock(&indexer->mutex);
+    indexer->is_ready = is_ready;
+    snprintf(indexer->reason, sizeof indexer->reason, "%s", reason);
+    pthread_mutex_unlock(&indexer->mutex);
+}
+
+/* False when stopping. */
+static bool pause_for_retry(struct indexer *indexer)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += RETRY_MS / 1000;
+    pthread_mutex_lock(&indexer->mutex);
+    int rc = 0;
+    while (!indexer->is_stopping && rc != ETIMEDOUT) {
+        rc = pthread_cond_timedwait(&indexer->wake, &indexer->mutex, &until);
+    }
+    bool is_stopping = indexer->is_stopping;
+    pthread_mutex_unlock(&indexer->mutex);
+    return !is_stopping;
+}
+
+/* A write error is sticky in LevelDB: close, wait, open again. False when stopping or damaged. */
+static bool reopen(struct indexer *indexer, struct err *err)
+{
+    set_ready(indexer, false, err->msg);
+    log_error(LOG_LEVEL_ERROR, "index_write_failed", err);
+    for (;;) {
+        if (!pause_for_retry(indexer)) {
+            return false;
+        }
+        pthread_rwlock_wrlock(&indexer->index_lock);
+        index_close(indexer->index);
+        indexer->index = NULL;
+        enum err_code rc = index_open(&indexer->index, indexer->dir, err);
+        pthread_rwlock_unlock(&indexer->index_lock);
+        if (rc == E_OK) {
+            return true;
+        }
+        if (rc == E_CORRUPT) {
+            return false;
+        }
+        set_ready(indexer, false, err->msg);
+    }
+}
+
+/* Puts leaves of entries first.. into the index, whatever of them it has already. False when stopping
+ * or damaged (then err->code is E_CORRUPT). */
+static bool put(struct indexer *indexer, uint64_t first, const struct hash *leaves,
+                const bool *is_new, size_t count, struct err *err)
+{
+    for (;;) {
+        uint64_t covered = index_covered(indexer->index);
+        size_t skip = covered > first ? (size_t)(covered - first) : 0;
+        if (skip >= count) {
+            return true;
+        }
+        enum err_code rc =
+            index_put(indexer->index, first + skip, leaves + skip,
+                      is_new == NULL ? NULL : is_new + skip, count - skip, err);
+        if (rc == E_OK) {
+            return true;
+        }
+        if (rc == E_CORRUPT || !reopen(indexer, err)) {
+            return false;
+        }
+        set_ready(indexer, indexer->is_caught_up, catching_up);
+    }
+}
+
+/* Indexes what the level-0 tiles have and the index has not. */
+static bool catch_up(struct indexer *indexer, struct err *err)
+{
+    uint64_t covered = index_covered(indexer->index);
+    uint64_t tiles_done = 0;
+    while (covered < indexer->stored) {
+        struct tile_path path = { false, { 0, covered / TILE_WIDTH }, TILE_WIDTH };
+        struct buf tile = BUF_INIT(TILE_BYTES);
+        err->code = tile_source_read(indexer->tiles, &path, &tile, err);
+        if (err->code != E_OK) {
+            log_error(LOG_LEVEL_ERROR, "index_catch_up", err);
+            buf_clear(&tile);
+            set_ready(indexer, false, err->msg);
+            err->code = E_IO; /* the tile is damaged, not the index */
+            return false;
+        }
+        size_t skip = covered % TILE_WIDTH;
+        const struct hash *leaves = (const struct hash *)tile.data;
+        bool is_done = put(indexer, covered, leaves + skip, NULL, TILE_WIDTH - skip, err);
+        buf_clear(&tile);
+        if (!is_done) {
+            return false;
+        }
+        covered = index_covered(indexer->index);
+        if (++tiles_done % PROGRESS_TILES == 0) {
+            log_event(LOG_LEVEL_INFO, "index_catch_up", "covered=%llu of=%llu",
+                      (unsigned long long)covered, (unsigned long long)indexer->stored);
+        }
+        pthread_mutex_lock(&indexer->mutex);
+        bool is_stopping = indexer->is_stopping;
+        pthread_mutex_unlock(&indexer->mutex);
+        if (is_stopping) {
+            err->code = E_OK;
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct index_job *take_job(struct indexer *indexer)
+{
+    pthread_mutex_lock(&indexer->mutex);
+    while (indexer->jobs == NULL && !indexer->is_stopping) {
+        pthread_cond_wait(&indexer->wake, &indexer->mutex);
+    }
+    struct index_job *job = indexer->is_stopping ? NULL : indexer->jobs;
+    if (job != NULL) {
+        indexer->jobs = job->next;
+        if (indexer->jobs == NULL) {
+            indexer->jobs_last = &indexer->jobs;
+        }
+    }
+    pthread_mutex_unlock(&indexer->mutex);
+    return job;
+}
+
+/* The sequencer looked every one of a job's leaves up before it gave them an index. */
+static bool put_job(struct indexer *indexer, const struct index_job *job, struct err *err)
+{
+    bool *is_new = mem_alloc(job->count + 1);
+    memset(is_new, true, job->count);
+    bool is_done = put(indexer, job->first, job->leaves, is_new, job->count, err);
+    mem_free(is_new);
+    return is_done;
+}
+
+static void give_up(struct indexer *indexer, const struct err *err)
+{
+    if (err->code != E_CORRUPT) {
+        return;
+    }
+    struct err destroy_err;
+    pthread_rwlock_wrlock(&indexer->index_lock);
+    index_close(indexer->index);
+    indexer->index = NULL;
+    if (index_destroy(indexer->dir, &destroy_err) != E_OK) {
+        log_error(LOG_LEVEL_ERROR, "index_destroy", &destroy_err);
+    }
+    pthread_rwlock_unlock(&indexer->index_lock);
+    indexer->callbacks.on_damaged(indexer->callbacks.ctx, err);
+}
+
+static void *run(void *arg)
+{
+    struct indexer *indexer = arg;
+    struct err err = { .code = E_OK };
+    if (!catch_up(indexer, &err)) {
+        give_up(indexer, &err);
+        return NULL;
+    }
+    indexer->is_caught_up = true;
+    set_ready(indexer, true, "");
+    indexer->callbacks.on_indexed(indexer->callbacks.ctx, index_covered(indexer->index));
+    struct index_job *job;
+    while ((job = take_job(indexer)) != NULL) {
+        err.code = E_OK;
+        bool is_done = put_job(indexer, job, &err);
+        uint64_t covered = job->first + job->count;
+        mem_free(job);
+        if (!is_done) {
+            give_up(indexer, &err);
+            return NULL;
+        }
+        indexer->callbacks.on_indexed(indexer->callbacks.ctx, covered);
+    }
+    return NULL;
+}
+
+void indexer_start(struct indexer *indexer, uint64_t stored,
+                   const struct indexer_callbacks *callbacks)
+{
+    indexer->stored = stored;
+    indexer->callbacks = *callbacks;
+    indexer->is_started = true;
+    if (pthread_create(&indexer->thread, NULL, run, indexer) != 0) {
+        abort();
+    }
+}
+
+void indexer_add(struct indexer *indexer, struct index_job *job)
+{
+    pthread_mutex_lock(&indexer->mutex);
+    *indexer->jobs_last = job;
+    indexer->jobs_last = &job->next;
+    pthread_cond_signal(&indexer->wake);
+    pthread_mutex_unlock(&indexer->mutex);
+}
+
+bool indexer_is_ready(struct indexer *indexer, char *reason, size_t reason_max)
+{
+    pthread_mutex_lock(&indexer->mutex);
+    bool is_ready = indexer->is_ready;
+    snprintf(reason, reason_max, "%s", indexer->reason);
+    pthread_mutex_unlock(&indexer->mutex);
+    return is_ready;
+}
+
+enum err_code indexer_find(struct indexer *indexer, const struct hash *leaf, uint64_t *index,
+                           struct err *err)
+{
+    char reason[ERR_MSG_MAX];
+    if (!indexer_is_ready(indexer, reason, sizeof reason)) {
+        return err_set(err, E_UNAVAILABLE, "%s", reason);
+    }
+    pthread_rwlock_rdlock(&indexer->index_lock);
+    enum err_code rc = indexer->index == NULL
+                           ? err_set(err, E_UNAVAILABLE, "the deduplication index is closed")
+                           : index_get(indexer->index, leaf, index, err);
+    pthread_rwlock_unlock(&indexer->index_lock);
+    return rc;
+}
+
+uint64_t indexer_bytes_written(struct indexer *indexer)
+{
+    pthread_rwlock_rdlock(&indexer->index_lock);
+    uint64_t bytes = indexer->index == NULL ? 0 : index_bytes_written(indexer->index);
+    pthread_rwlock_unlock(&indexer->index_lock);
+    return bytes;
+}
+
+void indexer_stop(struct indexer *indexer)
+{
+    if (indexer == NULL) {
+        return;
+    }
+    if (indexer->is_started) {
+        pthread_mutex_lock(&indexer->mutex);
+        indexer->is_stopping = true;
+        pthread_cond_signal(&indexer->wake);
+        pthread_mutex_unlock(&indexer->mutex);
+        pthread_join(indexer->thread, NULL);
+    }
+    while (indexer->jobs != NULL) {
+        struct index_job *next = indexer->jobs->next;
+        mem_free(indexer->jobs);
+        indexer->jobs = next;
+    }
+    index_close(indexer->index);
+    pthread_cond_destroy(&indexer->wake);
+    pthread_mutex_destroy(&indexer->mutex);
+    pthread_rwlock_destroy(&indexer->index_lock);
+    mem_free(indexer);
+}

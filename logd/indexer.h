@@ -1,0 +1,47 @@
+/* indexer.h -- keeps the deduplication index up with the log, in the background.
+ *
+ * design: "The life of an entry", step 2. First it catches up from the level-0 tiles, then it takes
+ * what is committed. An index that does not open, or that knows more than the log, is thrown away and
+ * built again; so is one found damaged later, after a restart.
+ * indexer_add: sequencer thread. indexer_find: any thread. Callbacks: indexer thread.
+ */
+#ifndef LOGD_INDEXER_H
+#define LOGD_INDEXER_H
+
+#include "logd/sequencer.h"
+#include "store/tiles.h"
+
+struct indexer;
+
+struct indexer_callbacks {
+    void *ctx;
+    void (*on_indexed)(void *ctx, uint64_t size);
+    /* The index is damaged and has been removed: the process must exit. */
+    void (*on_damaged)(void *ctx, const struct err *err);
+};
+
+/* Opens the index of a log whose head is `head`. Borrows `tiles` and `dir`. */
+MUST_USE enum err_code indexer_open(struct indexer **out, const char *dir, struct tiles *tiles,
+                                    uint64_t head, struct err *err);
+uint64_t indexer_covered(const struct indexer *indexer);
+
+/* Starts the thread: indexes [covered, stored) from level-0 tiles, then the jobs, the first of which
+ * begins at `stored`. */
+void indexer_start(struct indexer *indexer, uint64_t stored,
+                   const struct indexer_callbacks *callbacks);
+void indexer_add(struct indexer *indexer, struct index_job *job);
+
+/* Where an entry with this leaf hash may be: compare the hash there. E_NOT_FOUND; E_UNAVAILABLE while
+ * it catches up or cannot be written. */
+MUST_USE enum err_code indexer_find(struct indexer *indexer, const struct hash *leaf,
+                                    uint64_t *index, struct err *err);
+
+/* Whether indexer_find answers; if not, why. */
+bool indexer_is_ready(struct indexer *indexer, char *reason, size_t reason_max);
+
+uint64_t indexer_bytes_written(struct indexer *indexer);
+
+/* Stops without waiting for jobs: the index catches up at the next start. NULL is fine. */
+void indexer_stop(struct indexer *indexer);
+
+#endif

@@ -1,0 +1,83 @@
+#include "logd/log_metrics.h"
+
+#include "base/alloc.h"
+#include "base/metrics.h"
+
+/* X(field, name, help): a gauge each. */
+#define GAUGES(X)                                                                                  \
+    X(durable_size, "courtroll_durable_size", "Entries committed.")                                \
+    X(stored_size, "courtroll_stored_size", "Tree size whose full tiles are durable.")             \
+    X(published_size, "courtroll_published_size", "Size of the published checkpoint.")             \
+    X(is_admitting, "courtroll_admitting", "1 while entries are accepted.")                        \
+    X(is_degraded, "courtroll_degraded", "1 while something is wrong: see /healthz.")              \
+    X(pool_entries, "courtroll_pool_entries", "Entries accepted and not committed yet.")           \
+    X(http_connections, "courtroll_http_connections", "Open HTTP connections.")
+
+/* X(field, name, help): a counter each. */
+#define COUNTERS(X)                                                                                \
+    X(entries, "courtroll_entries_logged_total", "Entries committed.")                             \
+    X(entry_bytes, "courtroll_bytes_logged_total", "Bytes of entries committed.")                  \
+    X(duplicates, "courtroll_duplicates_total", "Entries answered with an earlier index.")         \
+    X(commits, "courtroll_commits_total", "Journal records committed.")                            \
+    X(journal_bytes, "courtroll_journal_bytes_written_total", "Bytes written to the journal.")     \
+    X(corrupt, "courtroll_damaged_reads_total", "Tiles that were not served: wrong bytes.")        \
+    X(requests, "courtroll_http_requests_total", "HTTP requests answered.")                        \
+    X(rejected, "courtroll_http_requests_rejected_total", "HTTP requests refused as malformed.")   \
+    X(refused, "courtroll_http_connections_refused_total", "HTTP connections over the limit.")     \
+    X(timeouts, "courtroll_http_timeouts_total", "HTTP connections closed for being slow.")        \
+    X(sent, "courtroll_http_sent_bytes_total", "Bytes sent over HTTP.")
+
+struct log_metrics {
+    struct metrics *metrics;
+#define FIELD(field, name, help) struct metrics_gauge *field;
+    GAUGES(FIELD)
+#undef FIELD
+#define FIELD(field, name, help) struct metrics_counter *field;
+    COUNTERS(FIELD)
+#undef FIELD
+};
+
+struct log_metrics *log_metrics_new(void)
+{
+    struct log_metrics *m = NEW(struct log_metrics);
+    m->metrics = metrics_new();
+#define ADD(field, name, help) m->field = metrics_add_gauge(m->metrics, name, NULL, help);
+    GAUGES(ADD)
+#undef ADD
+#define ADD(field, name, help) m->field = metrics_add_counter(m->metrics, name, NULL, help);
+    COUNTERS(ADD)
+#undef ADD
+    return m;
+}
+
+void log_metrics_free(struct log_metrics *m)
+{
+    if (m != NULL) {
+        metrics_free(m->metrics);
+        mem_free(m);
+    }
+}
+
+void log_metrics_put(struct log_metrics *m, struct buf *out, const struct status *status,
+                     const struct http_server_stats *http)
+{
+    metrics_set(m->durable_size, (int64_t)status->durable_size);
+    metrics_set(m->stored_size, (int64_t)status->stored_size);
+    metrics_set(m->published_size, (int64_t)status->published_size);
+    metrics_set(m->is_admitting, status->is_admitting);
+    metrics_set(m->is_degraded, status->is_degraded);
+    metrics_set(m->pool_entries, (int64_t)status->pool_entries);
+    metrics_set(m->http_connections, http->open_connections);
+    metrics_count_total(m->entries, status->stats.entries_logged);
+    metrics_count_total(m->entry_bytes, status->stats.bytes_logged);
+    metrics_count_total(m->duplicates, status->stats.duplicates);
+    metrics_count_total(m->commits, status->stats.commits);
+    metrics_count_total(m->journal_bytes, status->stats.journal_bytes_written);
+    metrics_count_total(m->corrupt, status->corrupt_count);
+    metrics_count_total(m->requests, http->requests);
+    metrics_count_total(m->rejected, http->rejected_requests);
+    metrics_count_total(m->refused, http->refused_connections);
+    metrics_count_total(m->timeouts, http->timeouts);
+    metrics_count_total(m->sent, http->sent_bytes);
+    metrics_put(out, m->metrics);
+}

@@ -1,0 +1,39 @@
+/* pool.h -- submissions waiting to be sequenced: bounded, many givers, one taker.
+ *
+ * design: "The life of an entry", step 2. A lock-free list; the taker sleeps on a condition.
+ * pool_push, pool_close, pool_open, pool_wake: any thread. pool_take, pool_wait: sequencer thread.
+ */
+#ifndef LOGD_POOL_H
+#define LOGD_POOL_H
+
+#include "logd/submission.h"
+
+struct pool;
+
+struct pool *pool_new(size_t entries_max, size_t bytes_max);
+void pool_free(struct pool *pool); /* requires that it is empty */
+
+/* Takes the submission over on E_OK. E_BUSY when it would not fit; E_UNAVAILABLE while closed, with
+ * the reason: the caller keeps it then. Wakes the taker. */
+MUST_USE enum err_code pool_push(struct pool *pool, struct submission *submission,
+                                 struct err *err);
+
+/* Refuses submissions from now on, with `reason`; pool_open admits again. */
+void pool_close(struct pool *pool, const char *reason);
+void pool_open(struct pool *pool);
+/* Copies the reason; false when the pool admits. */
+bool pool_is_closed(struct pool *pool, char *reason, size_t reason_max);
+
+/* All that is waiting, oldest first; NULL when there is nothing. What is taken still counts
+ * against the maxima until pool_release. */
+struct submission *pool_take(struct pool *pool);
+void pool_release(struct pool *pool, size_t entries, size_t bytes);
+
+/* Sleeps until something is pushed or pool_wake is called since the last pool_take, at most
+ * `timeout_ms`. */
+void pool_wait(struct pool *pool, int timeout_ms);
+void pool_wake(struct pool *pool);
+
+size_t pool_entries(const struct pool *pool);
+
+#endif

@@ -1,0 +1,326 @@
+#include "logd/publisher.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "logd/archive.h"
+#include "logd/partials.h"
+#include "logd/round.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+/* One step on a worker: it touches its own fields, the stores and the signer, one at a time. */
+struct step {
+    uv_work_t request;
+    struct publisher *publisher;
+    enum round_action_type type;
+    struct snapshot *snapshot; /* the round's, borrowed */
+    struct buf note;           /* PREPARE fills it, PUBLISH reads it */
+    int64_t unix_s;
+    uint64_t published; /* size */
+    enum err_code rc;
+    struct err err;
+};
+
+struct publisher {
+    struct publisher_options options;
+    struct sequencer_thread *sequencer;
+    struct round round;
+    struct partials *partials; /* a worker's while is_stepping, else the loop thread's */
+    struct snapshot *snapshot; /* of the round under way; owned */
+    struct step step;
+    bool is_stepping;
+    bool is_started;
+
+    pthread_mutex_t mutex; /* guards the two below */
+    bool is_failing;
+    struct err failure;
+
+    uv_async_t wake;
+    uv_timer_t timer;
+    int open_handles;
+    bool is_closing;
+    void *closed_ctx;
+    void (*on_closed)(void *ctx);
+
+    /* Told by other threads, then `wake`. */
+    _Atomic uint64_t news;
+    _Atomic uint64_t stored;
+    _Atomic(struct snapshot *) given; /* owned until taken */
+};
+
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+/* -- Worker -- */
+
+static enum err_code prepare(struct step *step)
+{
+    struct publisher *publisher = step->publisher;
+    struct tiles *tiles = publisher->options.tiles;
+    enum err_code rc = partials_write(publisher->partials, tiles, &step->snapshot->edge, &step->err);
+    if (rc == E_OK) {
+        rc = tiles_sync(tiles, &step->err);
+    }
+    if (rc == E_OK) {
+        rc = signing_sign(publisher->options.signing, &step->snapshot->checkpoint, &step->note,
+                          &step->err);
+    }
+    return rc;
+}
+
+/* The archive first: what was ever published is in it. */
+static enum err_code publish(struct step *step)
+{
+    struct tiles *tiles = step->publisher->options.tiles;
+    enum err_code rc = archive_add(tiles, step->unix_s, buf_span(&step->note), &step->err);
+    if (rc == E_OK) {
+        rc = tiles_replace(tiles, "checkpoint", buf_span(&step->note), &step->err);
+    }
+    if (rc == E_OK) {
+        partials_remove_due(step->publisher->partials, tiles, step->snapshot->checkpoint.size,
+                            now_ms());
+    }
+    return rc;
+}
+
+static void run_step(uv_work_t *request)
+{
+    struct step *step = request->data;
+    step->rc = step->type == ROUND_PREPARE ? prepare(step) : publish(step);
+}
+
+/* -- Loop thread -- */
+
+static void round_event(struct publisher *publisher, enum round_event_type type, uint64_t size,
+                        bool is_ok);
+static void close_if_done(struct publisher *publisher);
+
+static void note_outcome(struct publisher *publisher, const struct step *step)
+{
+    bool was_failing = publisher->is_failing;
+    pthread_mutex_lock(&publisher->mutex);
+    if (step->rc != E_OK) {
+        publisher->is_failing = true;
+        publisher->failure = step->err;
+    } else if (step->type == ROUND_PUBLISH) {
+        publisher->is_failing = false;
+    }
+    pthread_mutex_unlock(&publisher->mutex);
+    if (step->rc != E_OK) {
+        log_error(LOG_LEVEL_ERROR, "publishing_failed", &step->err);
+    } else if (was_failing && !publisher->is_failing) {
+        log_event(LOG_LEVEL_INFO, "publishing_again", "%s", "");
+    }
+}
+
+static void make_public(struct publisher *publisher, struct step *step)
+{
+    struct http_body *note = http_body_new(buf_span(&step->note));
+    published_set(publisher->options.published,
+                  published_tree_new(&step->snapshot->checkpoint, note, &step->snapshot->edge));
+    http_body_release(note);
+}
+
+static void on_step_done(uv_work_t *request, int status)
+{
+    (void)status; /* never cancelled */
+    struct step *step = request->data;
+    struct publisher *publisher = step->publisher;
+    bool is_ok = step->rc == E_OK;
+    bool is_published = is_ok && step->type == ROUND_PUBLISH;
+    publisher->is_stepping = false;
+    note_outcome(publisher, step);
+    if (is_published) {
+        make_public(publisher, step);
+    }
+    if (!is_ok || is_published) {
+        snapshot_free(publisher->snapshot);
+        publisher->snapshot = NULL;
+        buf_reset(&step->note);
+    }
+    if (is_published) {
+        publisher->options.on_published(publisher->options.ctx);
+    }
+    if (publisher->is_closing) {
+        close_if_done(publisher);
+        return;
+    }
+    round_event(publisher, step->type == ROUND_PREPARE ? ROUND_PREPARED : ROUND_PUBLISHED, 0, is_ok);
+}
+
+static void start_step(struct publisher *publisher, enum round_action_type type)
+{
+    assert(!publisher->is_stepping);
+    struct step *step = &publisher->step;
+    step->request.data = step;
+    step->publisher = publisher;
+    step->type = type;
+    step->snapshot = publisher->snapshot;
+    step->unix_s = (int64_t)time(NULL);
+    publisher->is_stepping = true;
+    int rc = uv_queue_work(publisher->options.loop, &step->request, run_step, on_step_done);
+    assert(rc == 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    round_event(timer->data, ROUND_TICK, 0, true);
+}
+
+static void perform(struct publisher *publisher, const struct round_action *action)
+{
+    switch (action->type) {
+    case ROUND_TAKE_SNAPSHOT:
+        sequencer_thread_ask_snapshot(publisher->sequencer);
+        break;
+    case ROUND_PREPARE:
+    case ROUND_PUBLISH:
+        start_step(publisher, action->type);
+        break;
+    case ROUND_WAIT: {
+        uint64_t now = now_ms();
+        uv_timer_start(&publisher->timer, on_timer, action->at_ms > now ? action->at_ms - now : 0,
+                       0);
+        break;
+    }
+    }
+}
+
+static void round_event(struct publisher *publisher, enum round_event_type type, uint64_t size,
+                        bool is_ok)
+{
+    struct round_event event = { .type = type, .now_ms = now_ms(), .size = size, .is_ok = is_ok };
+    struct round_actions actions;
+    actions.count = 0;
+    round_step(&publisher->round, &event, &actions);
+    for (size_t i = 0; i < actions.count; i++) {
+        perform(publisher, &actions.items[i]);
+    }
+}
+
+static void take_snapshot(struct publisher *publisher)
+{
+    struct snapshot *snapshot = atomic_exchange(&publisher->given, NULL);
+    if (snapshot == NULL) {
+        return;
+    }
+    assert(publisher->snapshot == NULL);
+    snprintf(snapshot->checkpoint.origin, sizeof snapshot->checkpoint.origin, "%s",
+             signing_origin(publisher->options.signing));
+    publisher->snapshot = snapshot;
+    round_event(publisher, ROUND_SNAPSHOT, snapshot->checkpoint.size, true);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct publisher *publisher = wake->data;
+    if (publisher->is_closing || !publisher->is_started) {
+        return;
+    }
+    take_snapshot(publisher);
+    round_event(publisher, ROUND_STORED, atomic_load(&publisher->stored), true);
+    round_event(publisher, ROUND_NEWS, atomic_load(&publisher->news), true);
+}
+
+struct publisher *publisher_new(const struct publisher_options *options)
+{
+    struct publisher *publisher = NEW(struct publisher);
+    publisher->options = *options;
+    publisher->partials = partials_new();
+    pthread_mutex_init(&publisher->mutex, NULL);
+    buf_init(&publisher->step.note, NOTE_BYTES_MAX);
+    struct published_tree *tree = published_get(options->published);
+    uint64_t size = tree == NULL ? 0 : tree->checkpoint.size;
+    round_init(&publisher->round, options->interval_ms, tree != NULL, size, options->stored);
+    round_pause(&publisher->round, options->is_paused);
+    struct err err;
+    if (partials_scan(publisher->partials, options->tiles, size, &err) != E_OK) {
+        log_error(LOG_LEVEL_WARN, "partials_scan", &err);
+    }
+    published_tree_release(tree);
+    publisher->stored = options->stored;
+    int rc = uv_async_init(options->loop, &publisher->wake, on_wake);
+    assert(rc == 0);
+    uv_timer_init(options->loop, &publisher->timer);
+    publisher->wake.data = publisher;
+    publisher->timer.data = publisher;
+    return publisher;
+}
+
+void publisher_start(struct publisher *publisher, struct sequencer_thread *sequencer,
+                     uint64_t durable_size)
+{
+    publisher->sequencer = sequencer;
+    publisher->is_started = true;
+    publisher_on_news(publisher, durable_size);
+}
+
+void publisher_on_news(struct publisher *publisher, uint64_t size)
+{
+    atomic_store(&publisher->news, size);
+    uv_async_send(&publisher->wake);
+}
+
+void publisher_on_stored(struct publisher *publisher, uint64_t size)
+{
+    atomic_store(&publisher->stored, size);
+    uv_async_send(&publisher->wake);
+}
+
+void publisher_on_snapshot(struct publisher *publisher, struct snapshot *snapshot)
+{
+    snapshot_free(atomic_exchange(&publisher->given, snapshot));
+    uv_async_send(&publisher->wake);
+}
+
+bool publisher_is_degraded(struct publisher *publisher, char *reason, size_t reason_max)
+{
+    pthread_mutex_lock(&publisher->mutex);
+    bool is_failing = publisher->is_failing;
+    if (is_failing) {
+        snprintf(reason, reason_max, "%s", publisher->failure.msg);
+    }
+    pthread_mutex_unlock(&publisher->mutex);
+    return is_failing;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct publisher *publisher = handle->data;
+    if (--publisher->open_handles > 0) {
+        return;
+    }
+    snapshot_free(publisher->snapshot);
+    snapshot_free(atomic_load(&publisher->given));
+    partials_free(publisher->partials);
+    buf_clear(&publisher->step.note);
+    void *ctx = publisher->closed_ctx;
+    void (*on_closed)(void *) = publisher->on_closed;
+    pthread_mutex_destroy(&publisher->mutex);
+    mem_free(publisher);
+    on_closed(ctx);
+}
+
+static void close_if_done(struct publisher *publisher)
+{
+    if (publisher->is_stepping) {
+        return;
+    }
+    publisher->open_handles = 2;
+    uv_close((uv_handle_t *)&publisher->wake, on_handle_closed);
+    uv_close((uv_handle_t *)&publisher->timer, on_handle_closed);
+}
+
+void publisher_close(struct publisher *publisher, void *ctx, void (*on_closed)(void *ctx))
+{
+    publisher->is_closing = true;
+    publisher->closed_ctx = ctx;
+    publisher->on_closed = on_closed;
+    close_if_done(publisher);
+}

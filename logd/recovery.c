@@ -1,0 +1,182 @@
+#include "logd/recovery.h"
+
+#include "base/alloc.h"
+#include "store/tile_source.h"
+
+/* Rolls an edge forward over the journal's records. */
+struct replay {
+    struct edge *edge;
+    struct recent *recent; /* NULL: not wanted */
+    struct tiles *tiles;   /* where full tiles go; NULL: nowhere */
+    uint64_t until;        /* stop at this size */
+    enum err_code rc;      /* of the first failed write */
+    struct err *err;
+};
+
+/* Entries before this one are in full tiles. */
+static uint64_t first_to_replay(uint64_t first_in_journal)
+{
+    return (first_in_journal + TILE_WIDTH - 1) / TILE_WIDTH * TILE_WIDTH;
+}
+
+static enum err_code keep_first(void *ctx, const struct journal_record *record, struct err *err)
+{
+    uint64_t *first = ctx;
+    if (record->first < *first) {
+        *first = record->first;
+    }
+    (void)err;
+    return E_OK;
+}
+
+/* The size from which the journal has every entry; its head when it has none. */
+static enum err_code find_replay_start(uint64_t *out, struct journal *journal, struct err *err)
+{
+    uint64_t first = journal_head(journal).size;
+    enum err_code rc = journal_replay(journal, keep_first, &first, err);
+    if (rc == E_OK) {
+        *out = first_to_replay(first);
+    }
+    return rc;
+}
+
+static void write_resource(void *ctx, const struct tile_path *path, struct span bytes)
+{
+    struct replay *replay = ctx;
+    if (replay->tiles != NULL && replay->rc == E_OK) {
+        replay->rc =
+            tiles_write(replay->tiles, tile_path_text(path).text, bytes, replay->err);
+    }
+}
+
+static void replay_entry(struct replay *replay, struct span entry)
+{
+    struct hash leaf = merkle_leaf_hash(entry);
+    uint64_t index;
+    if (replay->recent != NULL && !recent_find(replay->recent, &leaf, &index)) {
+        recent_add(replay->recent, &leaf, edge_size(replay->edge));
+    }
+    edge_append(replay->edge, entry, &leaf, write_resource, replay);
+}
+
+static enum err_code replay_record(void *ctx, const struct journal_record *record,
+                                   struct err *err)
+{
+    struct replay *replay = ctx;
+    replay->err = err;
+    struct span rest = record->entries, entry;
+    for (uint64_t index = record->first; bundle_take_entry(&rest, &entry); index++) {
+        if (index == edge_size(replay->edge) && index < replay->until) {
+            replay_entry(replay, entry);
+        }
+    }
+    if (replay->rc != E_OK || edge_size(replay->edge) != record->size) {
+        return replay->rc; /* the record lies before, or goes on behind, what is replayed */
+    }
+    struct hash root = edge_root(replay->edge);
+    if (!hash_is_equal(&root, &record->root)) {
+        return err_set(err, E_CORRUPT,
+                       "the tree of %llu entries does not hash to the root that was committed: "
+                       "a tile below %llu is damaged; see courtroll fsck --dir DIR --repair",
+                       (unsigned long long)record->size,
+                       (unsigned long long)first_to_replay(record->first));
+    }
+    return E_OK;
+}
+
+/* Fills `edge` at `size`, for which every entry lies in full tiles. */
+static enum err_code load_from_tiles(struct edge *edge, uint64_t size, struct tiles *tiles,
+                                     struct err *err)
+{
+    uint64_t aligned = size / TILE_WIDTH * TILE_WIDTH;
+    struct tile_source *source = NEW(struct tile_source);
+    tile_source_init(source, tiles, aligned);
+    struct merkle_source nodes = tile_source_nodes(source);
+    struct buf bundle = BUF_INIT(BUNDLE_BYTES_MAX);
+    enum err_code rc = edge_load(edge, &nodes, aligned, err);
+    if (rc == E_OK && aligned < size) {
+        struct tile_path path = { true, { 0, aligned / TILE_WIDTH }, TILE_WIDTH };
+        rc = tile_source_read(tiles, &path, &bundle, err);
+    }
+    struct span rest = buf_span(&bundle), entry;
+    struct replay replay = { .edge = edge, .until = size, .err = err };
+    while (rc == E_OK && edge_size(edge) < size) {
+        if (!bundle_take_entry(&rest, &entry)) {
+            rc = err_set(err, E_CORRUPT, "the bundle of entry %llu is too short",
+                         (unsigned long long)edge_size(edge));
+            break;
+        }
+        replay_entry(&replay, entry);
+    }
+    buf_clear(&bundle);
+    mem_free(source);
+    return rc;
+}
+
+enum err_code recovery_run(struct recovered *out, struct journal *journal, struct tiles *tiles,
+                           bool has_dedup, struct err *err)
+{
+    *out = (struct recovered){ .stored = 0 };
+    edge_init(&out->edge);
+    recent_init(&out->recent);
+    enum err_code rc = find_replay_start(&out->replayed_from, journal, err);
+    if (rc != E_OK) {
+        goto out;
+    }
+    uint64_t head = journal_head(journal).size;
+    uint64_t from = out->replayed_from < head ? out->replayed_from : head;
+    rc = load_from_tiles(&out->edge, from, tiles, err);
+    if (rc != E_OK) {
+        goto out;
+    }
+    struct replay replay = {
+        .edge = &out->edge,
+        .recent = has_dedup ? &out->recent : NULL,
+        .tiles = tiles,
+        .until = UINT64_MAX,
+        .err = err,
+    };
+    rc = journal_replay(journal, replay_record, &replay, err);
+    if (rc != E_OK) {
+        goto out;
+    }
+    rc = tiles_sync(tiles, err);
+    if (rc != E_OK) {
+        goto out;
+    }
+    out->replayed_from = from;
+    out->stored = head / TILE_WIDTH * TILE_WIDTH;
+    rc = journal_trim(journal, out->stored, err);
+out:
+    if (rc != E_OK) {
+        recovered_clear(out);
+    }
+    return rc;
+}
+
+void recovered_clear(struct recovered *recovered)
+{
+    edge_clear(&recovered->edge);
+    recent_clear(&recovered->recent);
+}
+
+enum err_code recovery_edge_at(struct edge *edge, uint64_t size, struct journal *journal,
+                               struct tiles *tiles, struct err *err)
+{
+    uint64_t head = journal_head(journal).size;
+    if (size > head) {
+        return err_set(err, E_CORRUPT, "the journal ends at %llu entries, before %llu",
+                       (unsigned long long)head, (unsigned long long)size);
+    }
+    uint64_t start;
+    enum err_code rc = find_replay_start(&start, journal, err);
+    if (rc != E_OK) {
+        return rc;
+    }
+    rc = load_from_tiles(edge, size < start ? size : start, tiles, err);
+    if (rc != E_OK || size <= start) {
+        return rc;
+    }
+    struct replay replay = { .edge = edge, .until = size, .err = err };
+    return journal_replay(journal, replay_record, &replay, err);
+}

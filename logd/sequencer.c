@@ -1,0 +1,464 @@
+#include "logd/sequencer.h"
+
+#include "base/alloc.h"
+
+#include <assert.h>
+
+enum phase {
+    PHASE_IDLE,
+    PHASE_LOOKING_UP,
+    PHASE_RESERVING,
+    PHASE_HELD, /* for room in the journal */
+    PHASE_COMMITTING,
+    PHASE_HALTED,
+};
+
+struct submission_list {
+    struct submission *first;
+    struct submission **last; /* where the next one is linked in */
+};
+
+struct sequencer {
+    struct sequencer_limits limits;
+    enum phase phase;
+    struct edge edge;
+    struct recent recent;
+    uint64_t stored;
+    uint64_t indexed;
+    struct submission_list queue; /* not in a batch yet */
+
+    struct sequencer_batch batch;
+    size_t hits_max; /* slots in batch.hits */
+
+    /* Of the batch, once sequenced. */
+    uint64_t first;
+    struct buf entries;
+    struct resource *resources;
+    struct resource **resources_last;
+    struct index_job *index_job;
+
+    bool is_refusing;
+    bool is_store_failing; /* refusing because of the tiles, not the journal */
+    struct err refusal;
+};
+
+static void list_init(struct submission_list *list)
+{
+    list->first = NULL;
+    list->last = &list->first;
+}
+
+static void list_append(struct submission_list *list, struct submission *submissions)
+{
+    *list->last = submissions;
+    while (*list->last != NULL) {
+        list->last = &(*list->last)->next;
+    }
+}
+
+struct sequencer *sequencer_new(const struct sequencer_limits *limits, struct edge *edge,
+                                struct recent *recent, uint64_t stored, uint64_t indexed)
+{
+    struct sequencer *s = NEW(struct sequencer);
+    s->limits = *limits;
+    edge_init(&s->edge);
+    edge_copy(&s->edge, edge);
+    edge_clear(edge);
+    s->recent = *recent;
+    recent_init(recent);
+    s->stored = stored;
+    s->indexed = indexed;
+    list_init(&s->queue);
+    buf_init(&s->entries, limits->batch_bytes_max);
+    s->resources_last = &s->resources;
+    return s;
+}
+
+static void free_submissions(struct submission *submissions)
+{
+    while (submissions != NULL) {
+        struct submission *next = submissions->next;
+        submission_free(submissions);
+        submissions = next;
+    }
+}
+
+void sequencer_free(struct sequencer *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    free_submissions(s->queue.first);
+    free_submissions(s->batch.submissions);
+    while (s->resources != NULL) {
+        struct resource *next = s->resources->next;
+        mem_free(s->resources);
+        s->resources = next;
+    }
+    mem_free(s->index_job);
+    mem_free(s->batch.hits);
+    buf_clear(&s->entries);
+    edge_clear(&s->edge);
+    recent_clear(&s->recent);
+    mem_free(s);
+}
+
+static struct sequencer_action *add_action(struct sequencer_actions *out,
+                                           enum sequencer_action_type type)
+{
+    assert(out->count < SEQUENCER_ACTIONS_MAX);
+    struct sequencer_action *action = &out->items[out->count++];
+    *action = (struct sequencer_action){ .type = type };
+    return action;
+}
+
+static void answer(struct sequencer_actions *out, struct submission *submissions,
+                   const struct err *err)
+{
+    struct sequencer_action *action = add_action(out, SEQUENCER_ANSWER);
+    action->submissions = submissions;
+    if (err != NULL) {
+        action->err = *err;
+    }
+}
+
+/* -- Forming a batch -- */
+
+/* Moves submissions from the queue into the batch while they fit. */
+static void fill_batch(struct sequencer *s)
+{
+    struct submission_list taken;
+    list_init(&taken);
+    while (s->queue.first != NULL) {
+        struct submission *next = s->queue.first;
+        if (taken.first != NULL &&
+            (next->count > s->limits.batch_entries_max - s->batch.count ||
+             next->entries_bytes > s->limits.batch_bytes_max - s->batch.bytes)) {
+            break;
+        }
+        s->queue.first = next->next;
+        next->next = NULL;
+        list_append(&taken, next);
+        s->batch.count += next->count;
+        s->batch.bytes += next->entries_bytes;
+    }
+    if (s->queue.first == NULL) {
+        s->queue.last = &s->queue.first;
+    }
+    s->batch.submissions = taken.first;
+}
+
+/* Not while a batch is under way: what its hits miss must still be found among the recent ones. */
+static void forget_recent(struct sequencer *s)
+{
+    if (s->batch.submissions == NULL) {
+        recent_forget(&s->recent, s->indexed < s->stored ? s->indexed : s->stored);
+    }
+}
+
+static void reset_batch(struct sequencer *s)
+{
+    s->batch.submissions = NULL;
+    s->batch.count = 0;
+    s->batch.bytes = 0;
+    forget_recent(s);
+}
+
+static void reserve(struct sequencer *s, struct sequencer_actions *out)
+{
+    s->phase = PHASE_RESERVING;
+    add_action(out, SEQUENCER_RESERVE)->bytes = s->batch.bytes;
+}
+
+/* Begins the next batch if there is one and nothing stands in the way. */
+static void begin_batch(struct sequencer *s, struct sequencer_actions *out)
+{
+    if (s->phase != PHASE_IDLE || s->queue.first == NULL) {
+        return;
+    }
+    if (s->is_refusing) {
+        answer(out, s->queue.first, &s->refusal);
+        list_init(&s->queue);
+        return;
+    }
+    if (s->limits.has_dedup && edge_size(&s->edge) - s->indexed > s->limits.unindexed_max) {
+        return; /* INDEXED comes */
+    }
+    fill_batch(s);
+    if (!s->limits.has_dedup) {
+        reserve(s, out);
+        return;
+    }
+    if (s->batch.count > s->hits_max) {
+        s->hits_max = s->batch.count;
+        s->batch.hits = mem_realloc(s->batch.hits, s->hits_max * sizeof *s->batch.hits);
+    }
+    s->phase = PHASE_LOOKING_UP;
+    add_action(out, SEQUENCER_LOOK_UP);
+}
+
+/* -- Sequencing -- */
+
+static void keep_resource(void *ctx, const struct tile_path *path, struct span bytes)
+{
+    struct sequencer *s = ctx;
+    struct resource *resource = mem_alloc(sizeof *resource + bytes.len);
+    resource->next = NULL;
+    resource->path = *path;
+    resource->len = bytes.len;
+    memcpy(resource->bytes, bytes.data, bytes.len);
+    *s->resources_last = resource;
+    s->resources_last = &resource->next;
+}
+
+/* True when the entry is logged already, here or there. */
+static bool find_duplicate(const struct sequencer *s, const struct hash *leaf, uint64_t hit,
+                           uint64_t *index)
+{
+    if (!s->limits.has_dedup) {
+        return false;
+    }
+    if (recent_find(&s->recent, leaf, index)) {
+        return true;
+    }
+    *index = hit;
+    return hit != SEQUENCER_NO_HIT;
+}
+
+static void sequence_entry(struct sequencer *s, struct span encoded, const struct hash *leaf)
+{
+    buf_put(&s->entries, encoded);
+    if (s->limits.has_dedup) {
+        recent_add(&s->recent, leaf, edge_size(&s->edge));
+        s->index_job->leaves[s->index_job->count++] = *leaf;
+    }
+    edge_append(&s->edge, span_slice(encoded, 2, encoded.len - 2), leaf, keep_resource, s);
+}
+
+/* Gives every entry of one submission its index; new ones go into the record. */
+static void sequence_submission(struct sequencer *s, struct submission *submission,
+                                const uint64_t *hits)
+{
+    struct span rest = span_of(submission->entries, submission->entries_bytes);
+    for (size_t i = 0; i < submission->count; i++) {
+        struct span entry;
+        bool is_there = bundle_take_entry(&rest, &entry);
+        assert(is_there);
+        const struct hash *leaf = &submission->leaves[i];
+        uint64_t hit = hits == NULL ? SEQUENCER_NO_HIT : hits[i];
+        submission->duplicate[i] = find_duplicate(s, leaf, hit, &submission->indices[i]);
+        if (!submission->duplicate[i]) {
+            submission->indices[i] = edge_size(&s->edge);
+            sequence_entry(s, span_of(entry.data - 2, entry.len + 2), leaf);
+        }
+    }
+}
+
+static void finish_batch(struct sequencer *s, struct sequencer_actions *out)
+{
+    answer(out, s->batch.submissions, NULL);
+    reset_batch(s);
+    s->phase = PHASE_IDLE;
+    begin_batch(s, out);
+}
+
+/* There is room: the tree moves on, and the record of it goes to the disk. The tree is not told to
+ * anyone before COMMITTED; should the commit fail, nobody is told at all. */
+static void commit(struct sequencer *s, struct sequencer_actions *out)
+{
+    s->first = edge_size(&s->edge);
+    buf_reset(&s->entries);
+    if (s->limits.has_dedup) {
+        s->index_job =
+            mem_alloc(sizeof *s->index_job + s->batch.count * sizeof s->index_job->leaves[0]);
+        *s->index_job = (struct index_job){ .first = s->first };
+    }
+    const uint64_t *hits = s->limits.has_dedup ? s->batch.hits : NULL;
+    for (struct submission *at = s->batch.submissions; at != NULL; at = at->next) {
+        sequence_submission(s, at, hits);
+        hits = hits == NULL ? NULL : hits + at->count;
+    }
+    if (edge_size(&s->edge) == s->first) { /* duplicates only, each of them durable */
+        mem_free(s->index_job);
+        s->index_job = NULL;
+        finish_batch(s, out);
+        return;
+    }
+    s->phase = PHASE_COMMITTING;
+    struct sequencer_action *action = add_action(out, SEQUENCER_COMMIT);
+    action->record = (struct journal_record){
+        .first = s->first,
+        .size = edge_size(&s->edge),
+        .root = edge_root(&s->edge),
+        .entries = buf_span(&s->entries),
+    };
+}
+
+/* -- Events -- */
+
+static void start_refusing(struct sequencer *s, const struct err *err,
+                           struct sequencer_actions *out)
+{
+    if (!s->is_refusing) {
+        add_action(out, SEQUENCER_REFUSE)->err = *err;
+    }
+    s->is_refusing = true;
+    s->refusal = *err;
+}
+
+static void stop_refusing(struct sequencer *s, struct sequencer_actions *out)
+{
+    if (s->is_refusing) {
+        s->is_refusing = false;
+        s->is_store_failing = false;
+        add_action(out, SEQUENCER_ADMIT);
+    }
+}
+
+static void on_looked_up(struct sequencer *s, const struct err *err,
+                         struct sequencer_actions *out)
+{
+    assert(s->phase == PHASE_LOOKING_UP);
+    if (err == NULL) {
+        reserve(s, out);
+        return;
+    }
+    s->phase = PHASE_IDLE;
+    answer(out, s->batch.submissions, err);
+    reset_batch(s);
+    begin_batch(s, out);
+}
+
+static void on_reserved(struct sequencer *s, const struct err *err, struct sequencer_actions *out)
+{
+    assert(s->phase == PHASE_RESERVING);
+    if (err != NULL && err->code == E_BUSY) {
+        s->phase = PHASE_HELD;
+        return;
+    }
+    if (err != NULL) {
+        s->phase = PHASE_IDLE;
+        start_refusing(s, err, out);
+        if (s->batch.submissions != NULL) {
+            answer(out, s->batch.submissions, err);
+            reset_batch(s);
+        }
+        begin_batch(s, out);
+        return;
+    }
+    if (s->batch.submissions == NULL) { /* a RETRY found room again */
+        s->phase = PHASE_IDLE;
+        if (!s->is_store_failing) {
+            stop_refusing(s, out);
+        }
+        begin_batch(s, out);
+        return;
+    }
+    commit(s, out);
+}
+
+static void on_committed(struct sequencer *s, const struct err *err, struct sequencer_actions *out)
+{
+    assert(s->phase == PHASE_COMMITTING);
+    if (err != NULL) {
+        s->phase = PHASE_HALTED;
+        add_action(out, SEQUENCER_HALT)->err = *err;
+        return;
+    }
+    struct sequencer_action *store = add_action(out, SEQUENCER_STORE);
+    store->resources = s->resources;
+    store->size = edge_size(&s->edge);
+    s->resources = NULL;
+    s->resources_last = &s->resources;
+    if (s->index_job != NULL) {
+        add_action(out, SEQUENCER_INDEX)->index_job = s->index_job;
+        s->index_job = NULL;
+    }
+    finish_batch(s, out);
+}
+
+static void on_stored(struct sequencer *s, uint64_t tree_size, struct sequencer_actions *out)
+{
+    uint64_t size = tree_size / TILE_WIDTH * TILE_WIDTH; /* entries above are in no full tile yet */
+    if (size > s->stored) {
+        s->stored = size;
+        forget_recent(s);
+        add_action(out, SEQUENCER_TRIM)->size = size;
+    }
+    if (s->is_store_failing) {
+        stop_refusing(s, out);
+    }
+    if (s->phase == PHASE_HELD) {
+        reserve(s, out);
+    }
+}
+
+static void on_retry(struct sequencer *s, struct sequencer_actions *out)
+{
+    if (s->phase == PHASE_HELD) {
+        reserve(s, out);
+    } else if (s->phase == PHASE_IDLE && s->is_refusing && !s->is_store_failing) {
+        s->phase = PHASE_RESERVING; /* without a batch: only to see whether there is room */
+        add_action(out, SEQUENCER_RESERVE)->bytes = s->limits.batch_bytes_max;
+    }
+}
+
+void sequencer_step(struct sequencer *s, const struct sequencer_event *event,
+                    struct sequencer_actions *out)
+{
+    assert(out->count == 0);
+    if (s->phase == PHASE_HALTED) {
+        if (event->type == SEQUENCER_SUBMITTED) {
+            list_append(&s->queue, event->submissions);
+        }
+        return;
+    }
+    switch (event->type) {
+    case SEQUENCER_SUBMITTED:
+        list_append(&s->queue, event->submissions);
+        begin_batch(s, out);
+        break;
+    case SEQUENCER_LOOKED_UP:
+        on_looked_up(s, event->err, out);
+        break;
+    case SEQUENCER_RESERVED:
+        on_reserved(s, event->err, out);
+        break;
+    case SEQUENCER_COMMITTED:
+        on_committed(s, event->err, out);
+        break;
+    case SEQUENCER_STORED:
+        on_stored(s, event->size, out);
+        break;
+    case SEQUENCER_STORE_FAILED:
+        s->is_store_failing = true;
+        start_refusing(s, event->err, out);
+        break;
+    case SEQUENCER_INDEXED:
+        s->indexed = event->size > s->indexed ? event->size : s->indexed;
+        forget_recent(s);
+        begin_batch(s, out);
+        break;
+    case SEQUENCER_RETRY:
+        on_retry(s, out);
+        break;
+    }
+}
+
+const struct sequencer_batch *sequencer_batch(const struct sequencer *s)
+{
+    assert(s->phase == PHASE_LOOKING_UP);
+    return &s->batch;
+}
+
+const struct edge *sequencer_edge(const struct sequencer *s)
+{
+    assert(s->phase != PHASE_COMMITTING);
+    assert(s->phase != PHASE_HALTED); /* nor is it known to be durable then */
+    return &s->edge;
+}
+
+bool sequencer_is_idle(const struct sequencer *s)
+{
+    return s->phase == PHASE_IDLE && s->queue.first == NULL;
+}

@@ -1,0 +1,65 @@
+/* sequencer_thread.h -- drives the sequencer: the thread that takes from the pool and commits.
+ *
+ * It performs the sequencer's actions one by one and feeds the results back. See sequencer.h for the
+ * order of things, ARCHITECTURE.md for who wakes whom.
+ */
+#ifndef LOGD_SEQUENCER_THREAD_H
+#define LOGD_SEQUENCER_THREAD_H
+
+#include "logd/indexer.h"
+#include "logd/integrator.h"
+#include "logd/pool.h"
+#include "logd/sequencer.h"
+#include "logd/tile_cache.h"
+
+struct sequencer_thread;
+
+/* A copy of the durable tree. */
+struct snapshot {
+    struct checkpoint checkpoint; /* origin left empty */
+    struct edge edge;
+};
+void snapshot_free(struct snapshot *snapshot);
+
+struct sequencer_thread_options {
+    struct sequencer *sequencer; /* passes to the thread */
+    struct pool *pool;           /* all below are borrowed */
+    struct journal *journal;
+    struct integrator *integrator;
+    struct indexer *indexer; /* NULL: no deduplication */
+    struct tile_cache *tiles;
+    void *ctx;
+    /* The durable tree has grown. Sequencer thread. */
+    void (*on_news)(void *ctx, uint64_t size);
+    /* Passes the snapshot that was asked for. Sequencer thread. */
+    void (*on_snapshot)(void *ctx, struct snapshot *snapshot);
+    /* The result of a commit is unknown: the process must exit at once. Sequencer thread. */
+    void (*on_halt)(void *ctx, const struct err *err);
+};
+
+/* Counters, any thread. */
+struct sequencer_stats {
+    uint64_t durable_size;
+    uint64_t entries_logged;
+    uint64_t bytes_logged; /* of entries, without framing */
+    uint64_t duplicates;
+    uint64_t commits;
+    uint64_t journal_bytes_written;
+};
+
+struct sequencer_thread *sequencer_thread_start(const struct sequencer_thread_options *options);
+
+/* Asks for a copy of the durable tree: on_snapshot. Any thread. */
+void sequencer_thread_ask_snapshot(struct sequencer_thread *thread);
+
+/* What happened elsewhere. Any thread. */
+void sequencer_thread_on_stored(struct sequencer_thread *thread, uint64_t size);
+void sequencer_thread_on_store_failed(struct sequencer_thread *thread, const struct err *err);
+void sequencer_thread_on_indexed(struct sequencer_thread *thread, uint64_t size);
+
+struct sequencer_stats sequencer_thread_stats(const struct sequencer_thread *thread);
+
+/* Commits what is in the pool, which must be closed, then stops. NULL is fine. */
+void sequencer_thread_stop(struct sequencer_thread *thread);
+
+#endif

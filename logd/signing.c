@@ -1,0 +1,234 @@
+#include "logd/signing.h"
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "logd/recovery.h"
+#include "tlog/promise.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum { KEY_FILE_MAX = 1024, PATH_MODE = 0600 };
+
+/* A key that others can read is no key. */
+static enum err_code check_private(const char *path, struct err *err)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        return err_set_errno(err, errno == ENOENT ? E_NOT_FOUND : E_IO, errno, "key file %s", path);
+    }
+    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        return err_set(err, E_DENIED, "key file %s can be read by others: chmod 600 %s", path,
+                       path);
+    }
+    return E_OK;
+}
+
+static enum err_code load_signer(struct signer *out, const char *path, struct err *err)
+{
+    struct buf text = BUF_INIT(KEY_FILE_MAX);
+    enum err_code rc = check_private(path, err);
+    if (rc == E_OK) {
+        rc = file_read(&text, path, err);
+    }
+    if (rc == E_OK) {
+        rc = signer_parse(out, buf_span(&text), err);
+        if (rc != E_OK) {
+            err_wrap(err, "key file %s", path);
+        }
+    }
+    if (text.data != NULL) {
+        crypto_wipe(text.data, text.cap);
+    }
+    buf_clear(&text);
+    return rc;
+}
+
+static enum err_code check_names(const struct signing *signing, const char *key,
+                                 const char *promise_key, struct err *err)
+{
+    if (signing->log.vkey.type != SIGNATURE_ED25519) {
+        return err_set(err, E_DENIED,
+                       "key file %s is a cosigner's (type 0x04); a log signs with a key of "
+                       "courtroll keygen --type log",
+                       key);
+    }
+    if (promise_key == NULL) {
+        return E_OK;
+    }
+    char expected[KEY_NAME_BYTES_MAX + sizeof "/promise"];
+    snprintf(expected, sizeof expected, "%s/promise", signing->log.vkey.name);
+    if (strcmp(signing->promise.vkey.name, expected) != 0 ||
+        signing->promise.vkey.type != SIGNATURE_ED25519) {
+        return err_set(err, E_DENIED, "promise key %s is named %s, expected %s (type 0x01)",
+                       promise_key, signing->promise.vkey.name, expected);
+    }
+    return E_OK;
+}
+
+static char *join(const char *dir, const char *name)
+{
+    size_t len = strlen(dir) + 1 + strlen(name) + 1;
+    char *path = mem_alloc(len);
+    snprintf(path, len, "%s/%s", dir, name);
+    return path;
+}
+
+enum err_code signing_open(struct signing *out, const char *data_dir, const char *key,
+                           const char *promise_key, const char *mark_path, struct err *err)
+{
+    struct signing signing = { .signed_path = NULL };
+    enum err_code rc = load_signer(&signing.log, key, err);
+    if (rc == E_OK && promise_key != NULL) {
+        rc = load_signer(&signing.promise, promise_key, err);
+    }
+    if (rc == E_OK) {
+        rc = check_names(&signing, key, promise_key, err);
+    }
+    if (rc != E_OK) {
+        signing_close(&signing);
+        return rc;
+    }
+    signing.signed_path = join(data_dir, "signed");
+    signing.mark_path = mark_path == NULL ? NULL : mem_strdup(mark_path);
+    *out = signing;
+    return E_OK;
+}
+
+void signing_close(struct signing *signing)
+{
+    signer_clear(&signing->log);
+    signer_clear(&signing->promise);
+    mem_free(signing->signed_path);
+    mem_free(signing->mark_path);
+}
+
+const char *signing_origin(const struct signing *signing)
+{
+    return signing->log.vkey.name;
+}
+
+enum err_code signing_sign(struct signing *signing, const struct checkpoint *checkpoint,
+                           struct buf *note, struct err *err)
+{
+    struct buf text = BUF_INIT(CHECKPOINT_TEXT_MAX);
+    struct buf signed_note = BUF_INIT(NOTE_BYTES_MAX);
+    checkpoint_put(&text, checkpoint);
+    note_put_signed(&signed_note, buf_span(&text), &signing->log, 0);
+    enum err_code rc = E_OK;
+    if (signing->mark_path != NULL) {
+        rc = file_replace(signing->mark_path, PATH_MODE, buf_span(&text), err);
+    }
+    if (rc == E_OK) {
+        rc = file_replace(signing->signed_path, PATH_MODE, buf_span(&signed_note), err);
+    }
+    if (rc == E_OK) {
+        rc = buf_append(note, buf_span(&signed_note), err);
+    }
+    buf_clear(&signed_note);
+    buf_clear(&text);
+    return rc;
+}
+
+void signing_promise(const struct signing *signing, struct buf *note, const uint64_t *indices,
+                     const struct hash *leaves, size_t count)
+{
+    assert(signing->promise.key != NULL);
+    struct promise_item *items = mem_calloc(count, sizeof *items);
+    for (size_t i = 0; i < count; i++) {
+        items[i] = (struct promise_item){ .index = indices[i], .leaf = leaves[i] };
+    }
+    struct buf text = BUF_INIT(NOTE_BYTES_MAX);
+    promise_put_text(&text, signing_origin(signing), items, count);
+    note_put_signed(note, buf_span(&text), &signing->promise, 0);
+    buf_clear(&text);
+    mem_free(items);
+}
+
+/* The tree at the checkpoint's size must have its root. */
+static enum err_code compare_with_tree(const struct checkpoint *checkpoint,
+                                       struct journal *journal, struct tiles *tiles,
+                                       struct err *err)
+{
+    struct edge edge;
+    edge_init(&edge);
+    enum err_code rc = recovery_edge_at(&edge, checkpoint->size, journal, tiles, err);
+    if (rc == E_OK) {
+        struct hash root = edge_root(&edge);
+        if (!hash_is_equal(&root, &checkpoint->root)) {
+            rc = err_set(err, E_CORRUPT, "the tree of %llu entries has another root",
+                         (unsigned long long)checkpoint->size);
+        }
+    }
+    edge_clear(&edge);
+    return rc;
+}
+
+static enum err_code check_signed(struct signing *signing, struct journal *journal,
+                                  struct tiles *tiles, bool *has_signed, struct err *err)
+{
+    struct buf note = BUF_INIT(NOTE_BYTES_MAX);
+    struct checkpoint checkpoint;
+    enum err_code rc = file_read(&note, signing->signed_path, err);
+    *has_signed = rc == E_OK;
+    if (rc == E_NOT_FOUND) {
+        rc = E_OK;
+        goto out;
+    }
+    if (rc == E_OK) {
+        rc = checkpoint_open(&checkpoint, buf_span(&note), &signing->log.vkey,
+                             signing_origin(signing), err);
+    }
+    if (rc == E_OK) {
+        rc = compare_with_tree(&checkpoint, journal, tiles, err);
+    }
+    if (rc != E_OK) {
+        rc = err_set(err, E_CORRUPT, "the checkpoint signed last (%s) is not of this tree: %s",
+                     signing->signed_path, err->msg);
+    }
+out:
+    buf_clear(&note);
+    return rc;
+}
+
+/* E_OK: the mark is of this log, and the journal reaches it with the same root. */
+static enum err_code check_mark(struct signing *signing, struct journal *journal,
+                                struct tiles *tiles, struct err *err)
+{
+    struct buf text = BUF_INIT(CHECKPOINT_TEXT_MAX);
+    struct checkpoint mark;
+    enum err_code rc = file_read(&text, signing->mark_path, err);
+    if (rc == E_OK) {
+        rc = checkpoint_parse(&mark, buf_span(&text), err);
+    }
+    if (rc == E_OK && strcmp(mark.origin, signing_origin(signing)) != 0) {
+        rc = err_set(err, E_CORRUPT, "it is the mark of another log");
+    }
+    if (rc == E_OK) {
+        rc = compare_with_tree(&mark, journal, tiles, err);
+    }
+    buf_clear(&text);
+    return rc == E_OK ? E_OK : err_wrap(err, "mark %s", signing->mark_path);
+}
+
+enum err_code signing_check_start(struct signing *signing, struct journal *journal,
+                                  struct tiles *tiles, enum signing_check *check, struct err *err)
+{
+    bool has_signed = false;
+    enum err_code rc = check_signed(signing, journal, tiles, &has_signed, err);
+    if (rc != E_OK) {
+        return rc;
+    }
+    if (signing->mark_path == NULL) {
+        *check = SIGNING_CHECK_IMPOSSIBLE;
+        return E_OK;
+    }
+    rc = check_mark(signing, journal, tiles, err);
+    if (rc == E_NOT_FOUND && !has_signed && journal_head(journal).size == 0) {
+        rc = E_OK; /* a new log: nothing has ever been signed */
+    }
+    *check = rc == E_OK ? SIGNING_CHECK_PASSED : SIGNING_CHECK_FAILED;
+    return E_OK;
+}

@@ -1,0 +1,55 @@
+/* signing.h -- the log's keys, and what must be on disk before a signature leaves.
+ *
+ * design: "Invariants". The last signed note is kept in the data directory, and its size and root in
+ * the mark: a small file on another disk, outside backups. Both are synced before signing_sign gives
+ * the note out. At start the two and the published checkpoint are compared with the tree, so that a
+ * restored backup does not sign a second history.
+ * Blocks on the disk; one thread at a time. signing_promise: any thread.
+ */
+#ifndef LOGD_SIGNING_H
+#define LOGD_SIGNING_H
+
+#include "logd/published.h"
+#include "store/journal.h"
+#include "store/tiles.h"
+#include "tlog/vkey.h"
+
+struct signing {
+    struct signer log;
+    struct signer promise; /* key NULL: no promises */
+    char *signed_path;     /* data-dir/signed; owned */
+    char *mark_path;       /* or NULL; owned */
+};
+
+/* Reads the key files; `promise_key` and `mark_path` may be NULL. The log's key is type 0x01 and its
+ * name is the origin; the promise key's name must be "<origin>/promise". E_DENIED when a key file can
+ * be read by others than its owner. */
+MUST_USE enum err_code signing_open(struct signing *out, const char *data_dir, const char *key,
+                                    const char *promise_key, const char *mark_path,
+                                    struct err *err);
+void signing_close(struct signing *signing);
+const char *signing_origin(const struct signing *signing);
+
+/* Signs the tree and syncs all records of it first; appends the note. */
+MUST_USE enum err_code signing_sign(struct signing *signing, const struct checkpoint *checkpoint,
+                                    struct buf *note, struct err *err);
+
+/* A promise for entries [0, count), appended. Requires a promise key. */
+void signing_promise(const struct signing *signing, struct buf *note, const uint64_t *indices,
+                     const struct hash *leaves, size_t count);
+
+/* What the start check found. */
+enum signing_check {
+    SIGNING_CHECK_PASSED,       /* the mark agrees with the journal */
+    SIGNING_CHECK_IMPOSSIBLE,   /* no mark configured: a rollback is not detectable */
+    SIGNING_CHECK_FAILED,       /* the mark contradicts the journal, or is gone: `err` says how */
+};
+
+/* Compares last signed note, mark and tree. E_CORRUPT when the note signed last is not of this
+ * tree or lies beyond the journal: the journal has lost what was signed. The verdict on the mark is
+ * in *check, with words in `err` when it failed. */
+MUST_USE enum err_code signing_check_start(struct signing *signing, struct journal *journal,
+                                           struct tiles *tiles, enum signing_check *check,
+                                           struct err *err);
+
+#endif
