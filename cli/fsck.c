@@ -21,7 +21,8 @@ struct fsck_command_state {
     char data_dir[PATH_MAX]; /* "" when the log is not inside one */
     struct policy *policy;   /* owned */
     struct buf note;         /* owned */
-    bool is_note_mirrored;   /* it comes from the mirror, and goes to the log when all is well */
+    bool is_note_mirrored;   /* it is the mirror's, and goes to the log when all is well */
+    bool has_bad_lines;      /* the log's own note has cosignatures that do not verify */
     struct policy_verdict checkpoint;
     struct output_progress progress;
 };
@@ -227,6 +228,43 @@ static void print_people(const struct fsck_command_state *state, const struct fs
 
 /* -- check, repair, check again -- */
 
+/* The log's note with a cosignature spoilt is still good enough, perhaps; but it is not what was
+ * published. */
+static void add_note_finding(const struct fsck_command_state *state, struct fsck_report *report,
+                             bool is_repaired)
+{
+    struct fsck_finding finding = { .path = "checkpoint",
+                                    .problem = FSCK_WRONG,
+                                    .is_repaired = is_repaired };
+    snprintf(finding.detail, sizeof finding.detail,
+             "cosignatures of known witnesses do not verify");
+    if (state->has_bad_lines) {
+        fsck_report_add(report, &finding);
+    }
+}
+
+/* The same checkpoint from the mirror, if it is whole there. */
+static bool take_whole_note(struct fsck_command_state *state)
+{
+    struct buf note = BUF_INIT(NOTE_BYTES_MAX);
+    struct policy_verdict other;
+    struct err ignored;
+    bool is_whole =
+        state->has_bad_lines && state->has_from &&
+        log_fetch_checkpoint(&state->from, &note, &ignored) == E_OK &&
+        policy_open_checkpoint(state->policy, &other, buf_span(&note), &ignored) == E_OK &&
+        checkpoint_is_equal(&other.checkpoint, &state->checkpoint.checkpoint) &&
+        other.bad_signatures == 0;
+    if (is_whole) {
+        buf_clear(&state->note);
+        buf_take(&state->note, &note);
+        state->checkpoint = other;
+        state->is_note_mirrored = true;
+    }
+    buf_clear(&note);
+    return is_whole;
+}
+
 static enum err_code repair_once(struct fsck_command_state *state, struct fsck_report *report,
                                  struct err *err)
 {
@@ -237,6 +275,11 @@ static enum err_code repair_once(struct fsck_command_state *state, struct fsck_r
     }
     enum err_code rc = run_once(state, true, tail, report, err);
     journal_tail_close(tail);
+    if (rc == E_OK && state->has_bad_lines) {
+        bool is_whole = take_whole_note(state);
+        add_note_finding(state, report, is_whole);
+        state->has_bad_lines = !is_whole;
+    }
     return rc;
 }
 
@@ -254,12 +297,14 @@ static int check(struct fsck_command_state *state)
     struct err err;
     bool has_repaired = false;
     enum err_code rc = run_once(state, false, NULL, &report, &err);
+    add_note_finding(state, &report, false);
     if (rc == E_OK && report.bad_count > 0 && state->is_repair) {
         rc = repair_once(state, &repair, &err);
         has_repaired = rc == E_OK;
         if (rc == E_OK) {
             fsck_report_clear(&report);
             rc = run_once(state, false, NULL, &report, &err);
+            add_note_finding(state, &report, false);
         }
     }
     if (rc == E_OK && report.bad_count == 0 && state->is_note_mirrored) {
@@ -312,6 +357,7 @@ static int read_and_check(struct fsck_command_state *state)
         return verdict_fail(&state->output, verdict_of(rc, &state->checkpoint), state->policy,
                             &err);
     }
+    state->has_bad_lines = state->checkpoint.bad_signatures > 0;
     return check(state);
 }
 
