@@ -7,6 +7,7 @@
  * -i answers inline; otherwise COMMIT_US is how long each batch takes (0: as fast as it goes).
  * -u uses a Unix socket. CPU is per call: of the client's thread, and of the rest of the process.
  */
+#include "base/ascii.h"
 #include "net/rpc_client.h"
 #include "net/rpc_server.h"
 
@@ -145,27 +146,34 @@ static void run(struct load *load, size_t in_flight, double seconds, const struc
            all_cpu / took, load->errors, batches > 0 ? calls / (double)batches : 0);
 }
 
+/* The option's number, as getopt left it. */
+static bool number(uint64_t *out)
+{
+    struct err err;
+    return decimal_parse(out, span_of_str(optarg), 1000000, &err) == E_OK;
+}
+
 int main(int argc, char **argv)
 {
-    size_t in_flight = 256, request_bytes = 310;
-    double seconds = 3;
+    uint64_t in_flight = 256, request_bytes = 310, seconds = 3, commit_us = 0;
     bool is_unix = false;
     static struct held held = { .lock = PTHREAD_MUTEX_INITIALIZER,
                                 .news = PTHREAD_COND_INITIALIZER };
     int option;
     while ((option = getopt(argc, argv, "n:b:s:c:ui")) != -1) {
+        bool is_good = true;
         switch (option) {
         case 'n':
-            in_flight = (size_t)atoll(optarg);
+            is_good = number(&in_flight);
             break;
         case 'b':
-            request_bytes = (size_t)atoll(optarg);
+            is_good = number(&request_bytes);
             break;
         case 's':
-            seconds = atof(optarg);
+            is_good = number(&seconds);
             break;
         case 'c':
-            held.commit_us = (unsigned)atoi(optarg);
+            is_good = number(&commit_us);
             break;
         case 'u':
             is_unix = true;
@@ -174,9 +182,15 @@ int main(int argc, char **argv)
             held.is_inline = true;
             break;
         default:
+            is_good = false;
+        }
+        if (!is_good) {
+            fprintf(stderr, "usage: bench_rpc [-n IN_FLIGHT] [-b REQUEST_BYTES] [-s SECONDS] "
+                            "[-c COMMIT_US] [-u] [-i]\n");
             return 2;
         }
     }
+    held.commit_us = (unsigned)commit_us;
     struct rpc_method echo = { .path = ECHO, .kind = RPC_UNARY, .ctx = &held, .on_call = on_call };
     struct rpc_server_config config = { .listen = { is_unix ? "unix:bench_rpc.sock"
                                                             : "127.0.0.1:0" },
@@ -200,7 +214,7 @@ int main(int argc, char **argv)
     load.request = span_of(request, request_bytes);
     pthread_create(&answerer, NULL, answer_run, &held);
     run(&load, in_flight, 0.3, &held); /* warm up */
-    run(&load, in_flight, seconds, &held);
+    run(&load, in_flight, (double)seconds, &held);
     rpc_client_close(load.client);
     rpc_server_stop(server, 1000);
     pthread_mutex_lock(&held.lock);

@@ -10,6 +10,7 @@
 #include "cli/http_add.h"
 #include "client/log_address.h"
 #include "client/rpc_log.h"
+#include "tlog/promise.h"
 #include "tlog/receipt.h"
 
 #include <inttypes.h>
@@ -123,6 +124,40 @@ static void warn_short(struct append *append, struct span reason)
     append->is_short = true;
 }
 
+/* Does the promise say what the reply says? Its signature is for whoever has the promise key's vkey
+ * to check; a promise about other entries would be worthless in any case. */
+static enum err_code check_promise(const struct rpc_log_append_reply *reply, struct err *err)
+{
+    struct note note;
+    struct promise promise;
+    if (note_parse(&note, reply->promise, err) != E_OK) {
+        return err->code;
+    }
+    enum err_code rc = promise_parse(&promise, note.text, err);
+    note_clear(&note);
+    if (rc != E_OK) {
+        return rc;
+    }
+    bool is_same = promise.count == reply->entry_count;
+    for (size_t i = 0; is_same && i < promise.count; i++) {
+        is_same = promise.items[i].index == reply->entries[i].index &&
+                  hash_is_equal(&promise.items[i].leaf, &reply->entries[i].leaf_hash);
+    }
+    return is_same ? E_OK : err_set(err, E_BAD_PROOF, "it is about other entries");
+}
+
+static enum err_code take_promise(struct append *append, const struct rpc_log_append_reply *reply,
+                                  struct err *err)
+{
+    if (reply->promise.len == 0) {
+        return err_set(err, E_UNSUPPORTED, "the log gives no promises");
+    }
+    if (check_promise(reply, err) != E_OK) {
+        return err_wrap(err, "the log's promise");
+    }
+    return write_in(append->promise_dir, reply->entries[0].index, ".promise", reply->promise, err);
+}
+
 static enum err_code take_reply(struct append *append, const struct rpc_log_append_reply *reply,
                                 struct err *err)
 {
@@ -132,11 +167,7 @@ static enum err_code take_reply(struct append *append, const struct rpc_log_appe
         rc = take_entry(append, append->input.entries[i], &reply->entries[i], is_witnessed, err);
     }
     if (rc == E_OK && append->promise_dir != NULL) {
-        if (reply->promise.len == 0) {
-            return err_set(err, E_UNSUPPORTED, "the log gives no promises");
-        }
-        rc =
-            write_in(append->promise_dir, reply->entries[0].index, ".promise", reply->promise, err);
+        rc = take_promise(append, reply, err);
     }
     if (rc == E_OK && append->is_witnessed && !reply->is_witnessed) {
         warn_short(append, reply->reason);

@@ -133,8 +133,8 @@ enum err_code append_input_next(struct append_input *input, size_t count_max, si
         if (read_entry(input, err) != E_OK) {
             return err->code;
         }
-        size_t used = input->bytes.len + (n + 1) * ENTRY_OVERHEAD;
-        if (!input->has_entry || input->entry.len > BATCH_BYTES_MAX - used) {
+        size_t with_it = input->bytes.len + input->entry.len + (n + 1) * ENTRY_OVERHEAD;
+        if (!input->has_entry || with_it > BATCH_BYTES_MAX) {
             break;
         }
         buf_put(&input->bytes, buf_span(&input->entry));

@@ -46,6 +46,7 @@ static int run(int argc, char **argv)
     struct output output = { 0 };
     const char *log = NULL;
     const char *policy_path = NULL;
+    struct log_address address = { 0 };
     const struct command_option options[] = {
         { .name = "log",
           .argument = "LOG",
@@ -57,6 +58,7 @@ static int run(int argc, char **argv)
           .help = "the policy: which log, and which witnesses are enough",
           .text = &policy_path,
           .is_required = true },
+        COMMAND_OPTIONS_TLS(&address),
         COMMAND_OPTION_JSON(&output),
     };
     struct command_line line;
@@ -65,7 +67,6 @@ static int run(int argc, char **argv)
                        &code)) {
         return code;
     }
-    struct log_address address;
     struct policy *policy = NULL;
     struct err err;
     if (log_address_parse(&address, log, &err) != E_OK) {

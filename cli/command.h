@@ -82,6 +82,21 @@ struct command_texts {
         .name = "json", .help = "print one JSON object", .flag = &(output)->is_json                \
     }
 
+/* Three options, for a struct log_address (client/log_address.h). */
+#define COMMAND_OPTIONS_TLS(address)                                                               \
+    { .name = "tls-ca",                                                                            \
+      .argument = "FILE",                                                                          \
+      .help = "PEM certificates to trust: gRPC over TLS, or another authority for https",          \
+      .text = &(address)->tls_ca_path },                                                           \
+        { .name = "tls-cert",                                                                      \
+          .argument = "FILE",                                                                      \
+          .help = "our certificate, for gRPC with mutual TLS",                                     \
+          .text = &(address)->tls_cert_path },                                                     \
+    {                                                                                              \
+        .name = "tls-key", .argument = "FILE", .help = "its private key",                          \
+        .text = &(address)->tls_key_path                                                           \
+    }
+
 /* The operands that are left, in order; point into argv. */
 struct command_line {
     char **operands;

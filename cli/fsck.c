@@ -432,6 +432,7 @@ static int run(int argc, char **argv)
           .number = &state.threads,
           .number_min = 1,
           .number_max = FSCK_THREADS_MAX },
+        COMMAND_OPTIONS_TLS(&state.log),
         COMMAND_OPTION_JSON(&state.output),
     };
     struct command_line line;

@@ -126,7 +126,7 @@ char *output_clean(struct span bytes)
     } else {
         ascii_put_escaped(&out, bytes, bytes.len);
     }
-    char *text = strdup(buf_c_str(&out));
+    char *text = mem_strdup(buf_c_str(&out));
     buf_clear(&out);
     if (text == NULL) {
         abort();

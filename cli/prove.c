@@ -159,6 +159,7 @@ static int run(int argc, char **argv)
           .help = "where the proof goes",
           .text = &prove.out,
           .is_required = true },
+        COMMAND_OPTIONS_TLS(&prove.address),
         COMMAND_OPTION_JSON(&prove.output),
     };
     struct command_line line;

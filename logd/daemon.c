@@ -3,10 +3,10 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "logd/append.h"
+#include "logd/append_service.h"
 #include "logd/data_dir.h"
 #include "logd/http_service.h"
-#include "logd/reads.h"
+#include "logd/read_service.h"
 #include "logd/recovery.h"
 #include "logd/settings.h"
 #include "net/rpc_health.h"
@@ -45,7 +45,7 @@ struct daemon {
     uv_timer_t drain_timer;
     uv_work_t stop_work;
     struct append_service *append;
-    struct reads_service *reads;
+    struct read_service *reads;
     struct http_service *http;
     struct rpc_server *rpc;
     char http_text[SETTINGS_LISTEN_MAX * (ADDRESS_TEXT_MAX + 1)];
@@ -64,8 +64,8 @@ static uint64_t now_ms(void)
 static enum err_code open_stores(struct daemon *d, struct err *err)
 {
     const struct settings *s = &d->settings;
-    enum err_code rc = signing_open(&d->parts.signing, s->data_dir, s->key, s->promise_key,
-                                    s->mark_path, err);
+    enum err_code rc =
+        signing_open(&d->parts.signing, s->data_dir, s->key, s->promise_key, s->mark_path, err);
     if (rc == E_OK) {
         rc = settings_check_policy(s, &d->parts.signing.log.vkey, err);
     }
@@ -209,7 +209,7 @@ static void on_published(void *ctx)
 {
     struct daemon *d = ctx;
     append_service_on_published(d->append);
-    reads_service_on_published(d->reads);
+    read_service_on_published(d->reads);
     report_ready(d);
 }
 
@@ -274,8 +274,8 @@ static void start_parts(struct daemon *d)
     }
     start_publisher(d);
     struct integrator_callbacks stored = { d, on_stored, on_store_failed };
-    d->parts.integrator =
-        integrator_start(d->parts.tiles, edge_size(&d->recovered.edge), INTEGRATOR_WORKERS, &stored);
+    d->parts.integrator = integrator_start(d->parts.tiles, edge_size(&d->recovered.edge),
+                                           INTEGRATOR_WORKERS, &stored);
     struct index_job *tail = tail_job(&d->recovered.edge, d->recovered.stored);
     start_sequencer(d);
     if (d->parts.indexer != NULL) {
@@ -291,17 +291,17 @@ static void start_parts(struct daemon *d)
 
 static enum err_code start_rpc(struct daemon *d, struct err *err)
 {
-    struct rpc_method methods[1 + READS_METHODS] = {
+    struct rpc_method methods[1 + READ_METHODS] = {
         { .path = "/courtroll.v1.Log/Append", .ctx = d->append, .on_call = append_on_call },
     };
-    reads_service_methods(d->reads, methods + 1);
+    read_service_methods(d->reads, methods + 1);
     struct rpc_server_config config = {
         .listen_count = d->settings.grpc_count,
         .tls_cert_path = d->settings.tls_cert,
         .tls_key_path = d->settings.tls_key,
         .tls_client_ca_path = d->settings.tls_client_ca,
         .methods = methods,
-        .method_count = 1 + READS_METHODS,
+        .method_count = 1 + READ_METHODS,
         .calls_max = d->settings.pool_entries_max,
     };
     for (size_t i = 0; i < d->settings.grpc_count; i++) {
@@ -415,7 +415,7 @@ static void on_drain_tick(uv_timer_t *timer)
     }
     uv_timer_stop(&d->drain_timer);
     append_service_flush(d->append);
-    reads_service_end(d->reads);
+    read_service_end(d->reads);
     http_service_close(d->http, GRACE_MS, d, on_http_closed);
 }
 
@@ -462,7 +462,7 @@ static enum daemon_exit serve(struct daemon *d)
     start_loop(d);
     start_parts(d);
     d->append = append_service_new(&d->loop, &d->parts);
-    d->reads = reads_service_new(&d->parts);
+    d->reads = read_service_new(&d->parts);
     d->http = http_service_new(&d->loop, &d->parts);
     if (start_surfaces(d, &err) != E_OK) {
         log_error(LOG_LEVEL_ERROR, "cannot_listen", &err);
@@ -476,7 +476,7 @@ static enum daemon_exit serve(struct daemon *d)
     uv_run(&d->loop, UV_RUN_DEFAULT);
     assert(d->open == 0);
     uv_loop_close(&d->loop);
-    reads_service_free(d->reads);
+    read_service_free(d->reads);
     pool_free(d->parts.pool);
     tile_cache_free(d->parts.cache);
     log_event(LOG_LEVEL_INFO, "stopped", "%s", "");
@@ -496,7 +496,7 @@ static void raise_descriptor_limit(void)
 static enum daemon_exit exit_code_of(enum err_code rc, bool is_policy)
 {
     return is_policy && (rc == E_UNSUPPORTED || rc == E_MALFORMED) ? DAEMON_CONFIGURATION
-                                                                  : DAEMON_CANNOT_START;
+                                                                   : DAEMON_CANNOT_START;
 }
 
 enum daemon_exit daemon_run(const struct config *config)

@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { PUBLIC_MODE = 0755, PRIVATE_MODE = 0700, FILE_MODE = 0600 };
+enum {
+    PUBLIC_MODE = 0755,
+    PRIVATE_MODE = 0700,
+    FILE_MODE = 0600
+};
 
 static char *join(const char *dir, const char *name)
 {

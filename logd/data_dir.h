@@ -11,15 +11,15 @@
 
 struct data_dir {
     int lock_fd;
-    char *log;     /* paths; owned */
+    char *log; /* paths; owned */
     char *journal;
     char *index;
 };
 
 /* Makes what is missing. E_BUSY when another process has it; E_DENIED when it belongs to another log
  * or key. */
-MUST_USE enum err_code data_dir_open(struct data_dir *out, const char *path,
-                                     const struct vkey *log, struct err *err);
+MUST_USE enum err_code data_dir_open(struct data_dir *out, const char *path, const struct vkey *log,
+                                     struct err *err);
 void data_dir_close(struct data_dir *dir);
 
 #endif

@@ -13,8 +13,12 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#define TEXT         "text/plain; charset=utf-8"
-#define CACHE_NONE   "no-cache"
+enum {
+    UNWANTED_BODIES_BYTES_MAX = 16 * ENTRY_BYTES_MAX
+};
+
+#define TEXT          "text/plain; charset=utf-8"
+#define CACHE_NONE    "no-cache"
 #define CACHE_FOREVER "public, max-age=604800, immutable"
 
 /* A request that a worker answers for: a file is read. */
@@ -69,10 +73,9 @@ static void get_checkpoint(struct http_service *service, struct http_exchange *e
         http_respond_error(exchange, E_NOT_FOUND);
         return;
     }
-    struct http_response response = { .status = 200,
-                                      .content_type = TEXT,
-                                      .cache_control = CACHE_NONE,
-                                      .shared = tree->note };
+    struct http_response response = {
+        .status = 200, .content_type = TEXT, .cache_control = CACHE_NONE, .shared = tree->note
+    };
     http_respond(exchange, &response);
     published_tree_release(tree);
 }
@@ -113,10 +116,9 @@ static void on_file_read(uv_work_t *request, int status)
     } else if (read->is_tile) {
         respond_tile(read->exchange, read->body);
     } else {
-        struct http_response response = { .status = 200,
-                                          .content_type = TEXT,
-                                          .cache_control = CACHE_NONE,
-                                          .shared = read->body };
+        struct http_response response = {
+            .status = 200, .content_type = TEXT, .cache_control = CACHE_NONE, .shared = read->body
+        };
         http_respond(read->exchange, &response);
     }
     http_body_release(read->body);
@@ -124,8 +126,7 @@ static void on_file_read(uv_work_t *request, int status)
     mem_free(read);
 }
 
-static struct file_read *file_read_new(struct http_service *service,
-                                       struct http_exchange *exchange)
+static struct file_read *file_read_new(struct http_service *service, struct http_exchange *exchange)
 {
     struct file_read *read = NEW(struct file_read);
     read->service = service;
@@ -140,8 +141,7 @@ static void start_file_read(struct file_read *read)
     assert(rc == 0);
 }
 
-static void get_tile(struct http_service *service, struct http_exchange *exchange,
-                     struct span path)
+static void get_tile(struct http_service *service, struct http_exchange *exchange, struct span path)
 {
     struct err err;
     struct tile_path tile;
@@ -361,7 +361,11 @@ struct http_service *http_service_new(uv_loop_t *loop, struct parts *parts)
     service->parts = parts;
     service->metrics = log_metrics_new();
     struct http_server_options options = http_server_options_default();
-    options.body_bytes_max = parts->has_http_add ? ENTRY_BYTES_MAX : 0;
+    options.body_bytes_max = ENTRY_BYTES_MAX;
+    if (!parts->has_http_add) {
+        /* Read over, so that the answer is 405 and not 413; a few at a time will do. */
+        options.bodies_bytes_max = UNWANTED_BODIES_BYTES_MAX;
+    }
     service->server = http_server_new(loop, &options, service, on_request);
     int rc = uv_async_init(loop, &service->added_wake, on_added_wake);
     assert(rc == 0);

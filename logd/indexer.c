@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { RETRY_MS = 1000, PROGRESS_TILES = 20000 };
+enum {
+    RETRY_MS = 1000,
+    PROGRESS_TILES = 20000
+};
 
 static const char catching_up[] = "the deduplication index is catching up";
 
@@ -28,13 +31,14 @@ struct indexer {
     pthread_rwlock_t index_lock; /* written while the store is closed and opened again */
     struct index *index;
 
+    atomic_bool is_ready;
+
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t wake;
     struct index_job *jobs; /* oldest first; owned */
     struct index_job **jobs_last;
     bool is_stopping;
-    bool is_ready;
-    char reason[ERR_MSG_MAX];
+    char reason[ERR_MSG_MAX]; /* why it is not ready */
 };
 
 /* A store that cannot be used is derived data: away with it. */
@@ -91,7 +95,7 @@ uint64_t indexer_covered(const struct indexer *indexer)
 static void set_ready(struct indexer *indexer, bool is_ready, const char *reason)
 {
     pthread_mutex_lock(&indexer->mutex);
-    indexer->is_ready = is_ready;
+    atomic_store(&indexer->is_ready, is_ready);
     snprintf(indexer->reason, sizeof indexer->reason, "%s", reason);
     pthread_mutex_unlock(&indexer->mutex);
 }
@@ -147,9 +151,8 @@ static bool put(struct indexer *indexer, uint64_t first, const struct hash *leav
         if (skip >= count) {
             return true;
         }
-        enum err_code rc =
-            index_put(indexer->index, first + skip, leaves + skip,
-                      is_new == NULL ? NULL : is_new + skip, count - skip, err);
+        enum err_code rc = index_put(indexer->index, first + skip, leaves + skip,
+                                     is_new == NULL ? NULL : is_new + skip, count - skip, err);
         if (rc == E_OK) {
             return true;
         }
@@ -290,11 +293,13 @@ void indexer_add(struct indexer *indexer, struct index_job *job)
 
 bool indexer_is_ready(struct indexer *indexer, char *reason, size_t reason_max)
 {
+    if (atomic_load(&indexer->is_ready)) {
+        return true;
+    }
     pthread_mutex_lock(&indexer->mutex);
-    bool is_ready = indexer->is_ready;
     snprintf(reason, reason_max, "%s", indexer->reason);
     pthread_mutex_unlock(&indexer->mutex);
-    return is_ready;
+    return false;
 }
 
 enum err_code indexer_find(struct indexer *indexer, const struct hash *leaf, uint64_t *index,

@@ -48,8 +48,7 @@ static void remember(struct partials *partials, const struct tile_path *path)
     LIST_FOREACH(partial, &partials->all, next)
     {
         if (partial->path.is_bundle == path->is_bundle && partial->path.width == path->width &&
-            partial->path.id.level == path->id.level &&
-            partial->path.id.index == path->id.index) {
+            partial->path.id.level == path->id.level && partial->path.id.index == path->id.index) {
             return;
         }
     }
@@ -128,8 +127,7 @@ static enum err_code scan_group_name(void *ctx, const char *name, bool is_dir, s
         return E_OK;
     }
     struct scan inner = { .partials = scan->partials, .tiles = scan->tiles };
-    if (snprintf(inner.dir, sizeof inner.dir, "%s/%s", scan->dir, name) >=
-        (int)sizeof inner.dir) {
+    if (snprintf(inner.dir, sizeof inner.dir, "%s/%s", scan->dir, name) >= (int)sizeof inner.dir) {
         return E_OK;
     }
     return tiles_list(scan->tiles, inner.dir, keep_width, &inner, err);
@@ -149,7 +147,10 @@ static enum err_code scan_group(struct partials *partials, struct tiles *tiles,
 enum err_code partials_scan(struct partials *partials, struct tiles *tiles, uint64_t size,
                             struct err *err)
 {
-    enum { GROUP = 1000, KINDS = TILE_LEVELS + 1 }; /* names in one directory; levels and bundles */
+    enum {
+        GROUP = 1000,
+        KINDS = TILE_LEVELS + 1
+    }; /* names in one directory; levels and bundles */
     for (unsigned kind = 0; kind < KINDS; kind++) {
         bool is_bundle = kind == TILE_LEVELS;
         uint8_t level = is_bundle ? 0 : (uint8_t)kind;

@@ -11,7 +11,9 @@
 #include "store/tiles.h"
 #include "tlog/edge.h"
 
-enum { PARTIALS_KEEP_MS = 60 * 1000 };
+enum {
+    PARTIALS_KEEP_MS = 60 * 1000
+};
 
 struct partials;
 

@@ -26,8 +26,7 @@ void parts_status(struct parts *parts, struct status *out)
     out->is_admitting = !is_refusing && !is_blind;
     out->is_degraded = !out->is_admitting;
     if (!out->is_degraded) {
-        out->is_degraded =
-            publisher_is_degraded(parts->publisher, out->reason, sizeof out->reason);
+        out->is_degraded = publisher_is_degraded(parts->publisher, out->reason, sizeof out->reason);
     }
     if (!out->is_degraded && out->corrupt_count > 0) {
         out->is_degraded = true;
@@ -42,8 +41,7 @@ enum err_code parts_put_receipt(struct parts *parts, const struct published_tree
     struct tile_nodes nodes = { parts->cache, tree };
     struct merkle_source source = tile_cache_nodes(&nodes);
     struct proof proof;
-    enum err_code rc =
-        proof_make_inclusion(&proof, &source, index, tree->checkpoint.size, err);
+    enum err_code rc = proof_make_inclusion(&proof, &source, index, tree->checkpoint.size, err);
     if (rc == E_OK) {
         receipt_put(out, index, &proof, http_body_span(tree->note));
     }

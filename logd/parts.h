@@ -35,7 +35,9 @@ struct parts {
     atomic_bool is_stopping;
 };
 
-enum { STATUS_REASON_MAX = 512 };
+enum {
+    STATUS_REASON_MAX = 512
+};
 
 /* What the log says about itself. */
 struct status {

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { REASON_MAX = 256 };
+enum {
+    REASON_MAX = 256
+};
 
 struct pool {
     _Atomic(struct submission *) newest; /* a stack: pool_take turns it round */
@@ -75,8 +77,7 @@ enum err_code pool_push(struct pool *pool, struct submission *submission, struct
         }
     }
     if (!count_in(&pool->entries, submission->count, pool->entries_max)) {
-        return err_set(err, E_BUSY, "the pool is full (%zu entries): try again",
-                       pool->entries_max);
+        return err_set(err, E_BUSY, "the pool is full (%zu entries): try again", pool->entries_max);
     }
     if (!count_in(&pool->bytes, submission->entries_bytes, pool->bytes_max)) {
         atomic_fetch_sub(&pool->entries, submission->count);

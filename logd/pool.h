@@ -15,8 +15,7 @@ void pool_free(struct pool *pool); /* requires that it is empty */
 
 /* Takes the submission over on E_OK. E_BUSY when it would not fit; E_UNAVAILABLE while closed, with
  * the reason: the caller keeps it then. Wakes the taker. */
-MUST_USE enum err_code pool_push(struct pool *pool, struct submission *submission,
-                                 struct err *err);
+MUST_USE enum err_code pool_push(struct pool *pool, struct submission *submission, struct err *err);
 
 /* Refuses submissions from now on, with `reason`; pool_open admits again. */
 void pool_close(struct pool *pool, const char *reason);

@@ -63,7 +63,8 @@ static enum err_code prepare(struct step *step)
 {
     struct publisher *publisher = step->publisher;
     struct tiles *tiles = publisher->options.tiles;
-    enum err_code rc = partials_write(publisher->partials, tiles, &step->snapshot->edge, &step->err);
+    enum err_code rc =
+        partials_write(publisher->partials, tiles, &step->snapshot->edge, &step->err);
     if (rc == E_OK) {
         rc = tiles_sync(tiles, &step->err);
     }
@@ -151,7 +152,8 @@ static void on_step_done(uv_work_t *request, int status)
         close_if_done(publisher);
         return;
     }
-    round_event(publisher, step->type == ROUND_PREPARE ? ROUND_PREPARED : ROUND_PUBLISHED, 0, is_ok);
+    round_event(publisher, step->type == ROUND_PREPARE ? ROUND_PREPARED : ROUND_PUBLISHED, 0,
+                is_ok);
 }
 
 static void start_step(struct publisher *publisher, enum round_action_type type)

@@ -44,8 +44,7 @@ static void write_resource(void *ctx, const struct tile_path *path, struct span 
 {
     struct replay *replay = ctx;
     if (replay->tiles != NULL && replay->rc == E_OK) {
-        replay->rc =
-            tiles_write(replay->tiles, tile_path_text(path).text, bytes, replay->err);
+        replay->rc = tiles_write(replay->tiles, tile_path_text(path).text, bytes, replay->err);
     }
 }
 
@@ -59,8 +58,7 @@ static void replay_entry(struct replay *replay, struct span entry)
     edge_append(replay->edge, entry, &leaf, write_resource, replay);
 }
 
-static enum err_code replay_record(void *ctx, const struct journal_record *record,
-                                   struct err *err)
+static enum err_code replay_record(void *ctx, const struct journal_record *record, struct err *err)
 {
     struct replay *replay = ctx;
     replay->err = err;

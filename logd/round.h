@@ -44,24 +44,32 @@ struct round_action {
     uint64_t at_ms;
 };
 
-enum { ROUND_ACTIONS_MAX = 4 };
+enum {
+    ROUND_ACTIONS_MAX = 4
+};
 struct round_actions {
     size_t count;
     struct round_action items[ROUND_ACTIONS_MAX];
 };
 
-enum round_phase { ROUND_RESTING, ROUND_SNAPPING, ROUND_STORING, ROUND_PREPARING, ROUND_PUBLISHING };
+enum round_phase {
+    ROUND_RESTING,
+    ROUND_SNAPPING,
+    ROUND_STORING,
+    ROUND_PREPARING,
+    ROUND_PUBLISHING
+};
 
 struct round {
     uint64_t interval_ms;
     enum round_phase phase;
-    bool is_first;         /* nothing is published yet: size 0 is news */
-    bool is_paused;        /* the start check has not passed: sign nothing */
-    uint64_t durable;      /* newest size heard of */
-    uint64_t stored;       /* size whose full tiles are durable */
-    uint64_t published;    /* size */
-    uint64_t size;         /* of the round under way */
-    uint64_t next_ms;      /* no round begins before */
+    bool is_first;      /* nothing is published yet: size 0 is news */
+    bool is_paused;     /* the start check has not passed: sign nothing */
+    uint64_t durable;   /* newest size heard of */
+    uint64_t stored;    /* size whose full tiles are durable */
+    uint64_t published; /* size */
+    uint64_t size;      /* of the round under way */
+    uint64_t next_ms;   /* no round begins before */
 };
 
 /* A log that has published nothing yet (`has_published` false) publishes what it has at once. */

@@ -315,8 +315,7 @@ static void stop_refusing(struct sequencer *s, struct sequencer_actions *out)
     }
 }
 
-static void on_looked_up(struct sequencer *s, const struct err *err,
-                         struct sequencer_actions *out)
+static void on_looked_up(struct sequencer *s, const struct err *err, struct sequencer_actions *out)
 {
     assert(s->phase == PHASE_LOOKING_UP);
     if (err == NULL) {

@@ -42,7 +42,7 @@ struct sequencer_limits {
     bool has_dedup;
     size_t batch_entries_max; /* both: at least one call's */
     size_t batch_bytes_max;
-    uint64_t unindexed_max;   /* entries committed that the index does not cover yet */
+    uint64_t unindexed_max; /* entries committed that the index does not cover yet */
 };
 
 enum sequencer_event_type {
@@ -87,7 +87,9 @@ struct sequencer_action {
     uint64_t size;                  /* STORE, TRIM */
 };
 
-enum { SEQUENCER_ACTIONS_MAX = 8 };
+enum {
+    SEQUENCER_ACTIONS_MAX = 8
+};
 struct sequencer_actions {
     size_t count;
     struct sequencer_action items[SEQUENCER_ACTIONS_MAX];

@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { WAIT_MS = 500, RETRY_MS = 1000 };
+enum {
+    WAIT_MS = 500,
+    RETRY_MS = 1000
+};
 
 struct sequencer_thread {
     struct sequencer_thread_options options;

@@ -12,14 +12,16 @@ static const struct config_key keys[] = {
     { .name = "key",
       .kind = CONFIG_PATH,
       .is_required = true,
-      .help = "The log's signer key file, from courtroll keygen --type log. Its name is the origin." },
+      .help =
+          "The log's signer key file, from courtroll keygen --type log. Its name is the origin." },
     { .name = "promise-key",
       .kind = CONFIG_PATH,
       .help = "Signer key file for promises, named <origin>/promise. Without it none are made." },
     { .name = "policy",
       .kind = CONFIG_PATH,
-      .help = "Witness policy; its log line must be our key. Without it, or with quorum none, there "
-              "are no witnesses." },
+      .help =
+          "Witness policy; its log line must be our key. Without it, or with quorum none, there "
+          "are no witnesses." },
     { .name = "schema",
       .kind = CONFIG_CHOICE,
       .choices = "opaque|operation",
@@ -56,13 +58,15 @@ static const struct config_key keys[] = {
     { .name = "mark-path",
       .kind = CONFIG_PATH,
       .group = "Safety",
-      .help = "A small file on another disk, outside backups: the last signed size and root. Without "
-              "it a restored backup is not noticed: rollback not detectable." },
+      .help =
+          "A small file on another disk, outside backups: the last signed size and root. Without "
+          "it a restored backup is not noticed: rollback not detectable." },
     { .name = "start-unchecked",
       .kind = CONFIG_SWITCH,
       .value = "off",
-      .help = "Sign although the mark contradicts the journal. Give it once, by hand, when you know "
-              "why: a log that forks is finished." },
+      .help =
+          "Sign although the mark contradicts the journal. Give it once, by hand, when you know "
+          "why: a log that forks is finished." },
     { .name = "pool-entries-max",
       .kind = CONFIG_INTEGER,
       .group = "Limits",
@@ -89,10 +93,11 @@ const struct config_schema settings_schema = {
     .summary = "keeps a transparency log: a Merkle tree of entries that only grows",
     .keys = keys,
     .key_count = sizeof keys / sizeof keys[0],
-    .notes = "Prints `event=ready http=ADDR:PORT grpc=ADDR:PORT` on stderr when it serves. SIGTERM "
-             "drains and stops. Exit codes: 0 stopped; 2 configuration; 3 cannot start (lock, key, "
-             "disk); 5 fatal, restart it.\nWithout mark-path and without witnesses a rollback of the "
-             "data directory is not detectable: rollback not detectable.",
+    .notes =
+        "Prints `event=ready http=ADDR:PORT grpc=ADDR:PORT` on stderr when it serves. SIGTERM "
+        "drains and stops. Exit codes: 0 stopped; 2 configuration; 3 cannot start (lock, key, "
+        "disk); 5 fatal, restart it.\nWithout mark-path and without witnesses a rollback of the "
+        "data directory is not detectable: rollback not detectable.",
 };
 
 static enum err_code read_http(struct settings *out, const struct config *config, struct err *err)
@@ -115,8 +120,7 @@ static enum err_code read_http(struct settings *out, const struct config *config
 }
 
 /* Plaintext gRPC is for this machine only. */
-static enum err_code check_grpc(const struct settings *settings, const char *text,
-                                struct err *err)
+static enum err_code check_grpc(const struct settings *settings, const char *text, struct err *err)
 {
     struct address address;
     if (address_parse(&address, span_of_str(text), err) != E_OK) {

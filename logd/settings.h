@@ -6,7 +6,9 @@
 #include "net/address.h"
 #include "tlog/policy.h"
 
-enum { SETTINGS_LISTEN_MAX = 8 };
+enum {
+    SETTINGS_LISTEN_MAX = 8
+};
 
 extern const struct config_schema settings_schema;
 

@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { KEY_FILE_MAX = 1024, PATH_MODE = 0600 };
+enum {
+    KEY_FILE_MAX = 1024,
+    PATH_MODE = 0600
+};
 
 /* A key that others can read is no key. */
 static enum err_code check_private(const char *path, struct err *err)
@@ -148,9 +151,8 @@ void signing_promise(const struct signing *signing, struct buf *note, const uint
 }
 
 /* The tree at the checkpoint's size must have its root. */
-static enum err_code compare_with_tree(const struct checkpoint *checkpoint,
-                                       struct journal *journal, struct tiles *tiles,
-                                       struct err *err)
+static enum err_code compare_with_tree(const struct checkpoint *checkpoint, struct journal *journal,
+                                       struct tiles *tiles, struct err *err)
 {
     struct edge edge;
     edge_init(&edge);

@@ -40,9 +40,9 @@ void signing_promise(const struct signing *signing, struct buf *note, const uint
 
 /* What the start check found. */
 enum signing_check {
-    SIGNING_CHECK_PASSED,       /* the mark agrees with the journal */
-    SIGNING_CHECK_IMPOSSIBLE,   /* no mark configured: a rollback is not detectable */
-    SIGNING_CHECK_FAILED,       /* the mark contradicts the journal, or is gone: `err` says how */
+    SIGNING_CHECK_PASSED,     /* the mark agrees with the journal */
+    SIGNING_CHECK_IMPOSSIBLE, /* no mark configured: a rollback is not detectable */
+    SIGNING_CHECK_FAILED,     /* the mark contradicts the journal, or is gone: `err` says how */
 };
 
 /* Compares last signed note, mark and tree. E_CORRUPT when the note signed last is not of this

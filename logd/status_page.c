@@ -48,9 +48,9 @@ void status_page_put(struct buf *out, const char *origin, const struct status *s
     buf_put_str(out, "</h1>\n<p>A transparency log. What this page says is the log's own word: "
                      "verify with <code>courtroll verify</code>.</p>\n<table>\n");
     put_row(out, "state",
-            !status->is_admitting ? "not accepting entries" :
-            status->is_degraded   ? "accepting entries, degraded" :
-                                    "accepting entries");
+            !status->is_admitting ? "not accepting entries"
+            : status->is_degraded ? "accepting entries, degraded"
+                                  : "accepting entries");
     if (status->reason[0] != 0) {
         put_row(out, "reason", status->reason);
     }

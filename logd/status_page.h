@@ -4,7 +4,9 @@
 
 #include "logd/parts.h"
 
-enum { STATUS_PAGE_MAX = 1 << 20 };
+enum {
+    STATUS_PAGE_MAX = 1 << 20
+};
 
 /* `note` is the published checkpoint, or empty. */
 void status_page_put(struct buf *out, const char *origin, const struct status *status,

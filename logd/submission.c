@@ -13,9 +13,8 @@ struct submission *submission_new(size_t count, size_t bytes)
     assert(count <= ENTRIES_PER_CALL_MAX);
     size_t entries_bytes = bytes + 2 * count;
     size_t head = sizeof(struct submission);
-    struct submission *submission =
-        mem_alloc(head + count * (sizeof(uint64_t) + sizeof(struct hash) + sizeof(bool)) +
-                  entries_bytes);
+    struct submission *submission = mem_alloc(
+        head + count * (sizeof(uint64_t) + sizeof(struct hash) + sizeof(bool)) + entries_bytes);
     *submission = (struct submission){ .next = NULL };
     static_assert(sizeof(struct submission) % alignof(uint64_t) == 0, "indices come first");
     submission->indices = (uint64_t *)(submission + 1);

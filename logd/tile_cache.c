@@ -9,7 +9,9 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-enum { BUCKETS = 4096 };
+enum {
+    BUCKETS = 4096
+};
 
 struct cached {
     TAILQ_ENTRY(cached) by_use; /* most recent first */
@@ -292,8 +294,7 @@ enum err_code tile_cache_stored_leaf(struct tile_cache *cache, uint64_t index, s
     return E_OK;
 }
 
-static enum err_code get_node(void *ctx, struct merkle_node node, struct hash *out,
-                              struct err *err)
+static enum err_code get_node(void *ctx, struct merkle_node node, struct hash *out, struct err *err)
 {
     struct tile_nodes *nodes = ctx;
     const struct published_tree *tree = nodes->tree;

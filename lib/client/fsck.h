@@ -81,4 +81,7 @@ MUST_USE enum err_code fsck_run(struct fsck_report *report, const struct fsck_op
                                 struct err *err);
 void fsck_report_clear(struct fsck_report *report);
 
+/* Counts a finding of the caller's own, and keeps it in its place. */
+void fsck_report_add(struct fsck_report *report, const struct fsck_finding *finding);
+
 #endif

@@ -30,28 +30,31 @@ static bool is_true(const struct pair *pair, const struct hash *leaves)
     return pair->edge != NULL && is_equal(leaves, pair->edge, pair->tile.width);
 }
 
-/* Bytes whose entries are the truth, from the journal or the mirror, into reader->tile's neighbour
- * `out`. False when neither has them. */
+bool fsck_read_spare_bundle(struct fsck_reader *reader, unsigned source, uint64_t index,
+                            uint16_t width, struct hash *leaves, struct buf *out)
+{
+    struct err ignored; /* what cannot be had is reported as not repaired */
+    const struct journal_tail *tail = reader->fsck->options->tail;
+    struct tile_path path = { true, { 0, index }, width };
+    enum err_code rc = E_NOT_FOUND;
+    buf_reset(out);
+    if (source == FSCK_JOURNAL && tail != NULL) {
+        rc = journal_tail_get_bundle(tail, index, width, out, &ignored);
+    } else if (source == FSCK_MIRROR && reader->from != NULL) {
+        rc = log_reader_get_tile(reader->from, &path, out, &ignored);
+    }
+    return rc == E_OK && bundle_leaf_hashes(leaves, buf_span(out), width, &ignored) == E_OK;
+}
+
+/* Bytes whose entries are the truth, from the journal or the mirror. False when neither has them. */
 static bool find_bundle(struct fsck_reader *reader, const struct pair *pair,
                         const struct hash *truth, struct buf *out)
 {
-    struct err ignored; /* what cannot be had is reported as not repaired */
     struct hash leaves[TILE_WIDTH];
     const struct tile_path *path = &pair->bundle;
-    const struct journal_tail *tail = reader->fsck->options->tail;
-    for (int source = 0; source < 2; source++) {
-        buf_reset(out);
-        enum err_code rc = E_NOT_FOUND;
-        if (source == 0 && tail != NULL) {
-            rc = journal_tail_get_bundle(tail, path->id.index, path->width, out, &ignored);
-        } else if (source == 1 && reader->from != NULL) {
-            rc = log_reader_get_tile(reader->from, path, out, &ignored);
-        }
-        if (rc != E_OK ||
-            bundle_leaf_hashes(leaves, buf_span(out), path->width, &ignored) != E_OK) {
-            continue;
-        }
-        if (truth != NULL ? is_equal(leaves, truth, path->width) : is_true(pair, leaves)) {
+    for (unsigned source = 0; source < FSCK_SPARES; source++) {
+        if (fsck_read_spare_bundle(reader, source, path->id.index, path->width, leaves, out) &&
+            (truth != NULL ? is_equal(leaves, truth, path->width) : is_true(pair, leaves))) {
             return true;
         }
     }

@@ -58,6 +58,15 @@ MUST_USE enum err_code fsck_read_bundle(struct fsck_reader *reader, uint64_t ind
 bool fsck_read_mirror_tile(struct fsck_reader *reader, struct tile_id id, uint16_t width,
                            struct hash *hashes);
 
+/* Where else a bundle may be had: unverified. False when it has none of that form. */
+enum {
+    FSCK_JOURNAL,
+    FSCK_MIRROR,
+    FSCK_SPARES
+};
+bool fsck_read_spare_bundle(struct fsck_reader *reader, unsigned source, uint64_t index,
+                            uint16_t width, struct hash *leaves, struct buf *out);
+
 /* Tells what is wrong with a file. `truth` may be NULL; `found` too, when it is not there: else the
  * first difference is named, one of `level`. */
 struct fsck_finding fsck_finding_make(const struct tile_path *path, const struct fsck_file *file,

@@ -58,10 +58,8 @@ static int compare(const struct fsck_finding *a, const struct fsck_finding *b)
     return -strcmp(a->path, b->path);
 }
 
-void fsck_add_finding(struct fsck *fsck, const struct fsck_finding *finding)
+void fsck_report_add(struct fsck_report *report, const struct fsck_finding *finding)
 {
-    pthread_mutex_lock(&fsck->lock);
-    struct fsck_report *report = fsck->report;
     report->bad_count++;
     report->repaired_count += finding->is_repaired;
     if (report->findings == NULL) {
@@ -79,6 +77,12 @@ void fsck_add_finding(struct fsck *fsck, const struct fsck_finding *finding)
         report->findings[at] = *finding;
         report->finding_count = kept + 1;
     }
+}
+
+void fsck_add_finding(struct fsck *fsck, const struct fsck_finding *finding)
+{
+    pthread_mutex_lock(&fsck->lock);
+    fsck_report_add(fsck->report, finding);
     pthread_mutex_unlock(&fsck->lock);
 }
 

@@ -216,7 +216,11 @@ static enum err_code judge(struct stream *stream, struct err *err)
 enum err_code fsck_run_rpc(struct fsck *fsck, struct err *err)
 {
     struct stream stream = { .fsck = fsck };
-    struct rpc_client_config config = { .target = fsck->options->log->target };
+    const struct log_address *address = fsck->options->log;
+    struct rpc_client_config config = { .target = address->target,
+                                        .tls_ca_path = address->tls_ca_path,
+                                        .tls_cert_path = address->tls_cert_path,
+                                        .tls_key_path = address->tls_key_path };
     compact_range_init(&stream.range);
     enum err_code rc = rpc_log_open(&stream.log, &config, CONNECT_TIMEOUT_MS, err);
     if (rc == E_OK && fsck->options->size > 0) {

@@ -48,6 +48,9 @@ static enum err_code hashes_below(struct fsck_reader *reader, struct tile_id id,
         struct fsck_file file;
         enum err_code rc = fsck_read_bundle(reader, id.index, width, hashes, &file, err);
         *is_found = rc == E_OK && file.is_there;
+        for (unsigned i = 0; rc == E_OK && !*is_found && i < FSCK_SPARES; i++) {
+            *is_found = fsck_read_spare_bundle(reader, i, id.index, width, hashes, &reader->bundle);
+        }
         return rc;
     }
     *is_found = true;

@@ -49,10 +49,6 @@ static enum err_code add_record(void *ctx, const struct journal_record *record, 
 
 static enum err_code read_journal(struct journal_tail *tail, const char *directory, struct err *err)
 {
-    struct stat st;
-    if (stat(directory, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        return err_set(err, E_NOT_FOUND, "no journal in %s", directory);
-    }
     struct journal *journal = NULL;
     enum err_code rc = journal_file_open(&journal, directory, tail_bytes_max, err);
     if (rc == E_OK) {
@@ -62,6 +58,12 @@ static enum err_code read_journal(struct journal_tail *tail, const char *directo
     return rc;
 }
 
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 enum err_code journal_tail_open(struct journal_tail **out, const char *data_dir, struct err *err)
 {
     char lock[PATH_MAX];
@@ -69,6 +71,9 @@ enum err_code journal_tail_open(struct journal_tail **out, const char *data_dir,
     if ((size_t)snprintf(lock, sizeof lock, "%s/lock", data_dir) >= sizeof lock ||
         (size_t)snprintf(directory, sizeof directory, "%s/journal", data_dir) >= sizeof directory) {
         return err_set(err, E_IO, "the path of %.100s... is too long", data_dir);
+    }
+    if (!is_directory(directory)) {
+        return err_set(err, E_NOT_FOUND, "no journal in %s", data_dir);
     }
     struct journal_tail *tail = NEW(struct journal_tail);
     tail->lock = -1;

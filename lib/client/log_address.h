@@ -24,9 +24,13 @@ enum {
 struct log_address {
     enum log_address_kind kind;
     char target[LOG_ADDRESS_MAX]; /* URL without a final '/'; gRPC target; path. NUL-terminated */
+
+    /* PEM files, borrowed; NULL: for https the system's authorities, for gRPC plaintext. */
+    const char *tls_ca_path;
+    const char *tls_cert_path, *tls_key_path; /* gRPC only */
 };
 
-/* E_MALFORMED says what would be right. */
+/* Sets kind and target. E_MALFORMED says what would be right. */
 MUST_USE enum err_code log_address_parse(struct log_address *out, const char *text,
                                          struct err *err);
 

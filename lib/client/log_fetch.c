@@ -109,7 +109,10 @@ enum {
 static enum err_code rpc_open(struct rpc_log **out, const struct log_address *address,
                               struct err *err)
 {
-    struct rpc_client_config config = { .target = address->target };
+    struct rpc_client_config config = { .target = address->target,
+                                        .tls_ca_path = address->tls_ca_path,
+                                        .tls_cert_path = address->tls_cert_path,
+                                        .tls_key_path = address->tls_key_path };
     return rpc_log_open(out, &config, CONNECT_TIMEOUT_MS, err);
 }
 

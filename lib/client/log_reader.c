@@ -126,15 +126,14 @@ static void http_close(struct log_reader *reader)
 
 static const struct log_reader_ops http_ops = { http_get, http_close };
 
-static enum err_code http_open(struct log_reader **out, const char *url)
+static void http_open(struct log_reader **out, const struct log_address *address)
 {
     struct http_reader *http = NEW(struct http_reader);
     http->reader.ops = &http_ops;
-    struct http_client_options options = { 0 };
+    struct http_client_options options = { .ca_file = address->tls_ca_path };
     http->fetcher = http_fetcher_new(&options);
-    snprintf(http->prefix, sizeof http->prefix, "%s", url);
+    snprintf(http->prefix, sizeof http->prefix, "%s", address->target);
     *out = &http->reader;
-    return E_OK;
 }
 
 /* -- either -- */
@@ -146,7 +145,8 @@ enum err_code log_reader_open(struct log_reader **out, const struct log_address 
     case LOG_ADDRESS_DIRECTORY:
         return directory_open(out, address->target, err);
     case LOG_ADDRESS_HTTP:
-        return http_open(out, address->target);
+        http_open(out, address);
+        return E_OK;
     case LOG_ADDRESS_GRPC:
         break;
     }

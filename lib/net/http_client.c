@@ -319,8 +319,8 @@ struct http_client {
     struct core core;
     uv_loop_t *loop;
     uv_timer_t timer;
-    uint32_t open_handles; /* the timer and a poll for each socket */
-    bool is_in_done;       /* on_done is running */
+    uint32_t open_handles;         /* the timer and a poll for each socket */
+    struct http_transfer *in_done; /* whose on_done is running; NULL else */
     void *closed_ctx;
     void (*on_closed)(void *ctx); /* set when closing */
 };
@@ -361,9 +361,9 @@ static void finish_done(struct http_client *client)
     while ((transfer = core_next_done(&client->core, &result)) != NULL) {
         struct err err = { .code = E_OK };
         enum err_code code = transfer_result(transfer, result, &err);
-        client->is_in_done = true;
+        client->in_done = transfer;
         transfer->on_done(transfer->ctx, code, code == E_OK ? &transfer->reply : NULL, &err);
-        client->is_in_done = false;
+        client->in_done = NULL;
         transfer_free(transfer);
     }
 }
@@ -468,13 +468,14 @@ struct http_transfer *http_client_start(
 
 void http_client_cancel(struct http_transfer *transfer)
 {
+    assert(transfer != transfer->client->in_done);
     transfer_free(transfer);
 }
 
 void http_client_close(struct http_client *client, void *ctx, void (*on_closed)(void *ctx))
 {
     assert(client->on_closed == NULL);
-    assert(!client->is_in_done);
+    assert(client->in_done == NULL);
     client->closed_ctx = ctx;
     client->on_closed = on_closed;
     core_clear(&client->core);

@@ -1,9 +1,11 @@
 #include "net/http_connection.h"
 
 #include "base/alloc.h"
-#include "base/log.h"
 
 #include <assert.h>
+#include <linux/sockios.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
 
 enum {
     GATHER_MAX = 32 /* answers in one write */
@@ -160,6 +162,18 @@ static void on_written(uv_write_t *write, int status)
     connection_advance(connection);
 }
 
+/* What the peer has yet to acknowledge, here and in the kernel, whose buffers of megabytes would
+ * make a slow reader look like one that does not read. */
+static size_t untaken_bytes(const struct http_connection *connection)
+{
+    uv_os_fd_t fd;
+    int in_kernel = 0;
+    if (uv_fileno(&connection->handle, &fd) != 0 || ioctl(fd, SIOCOUTQ, &in_kernel) != 0) {
+        in_kernel = 0;
+    }
+    return uv_stream_get_write_queue_size(&connection->stream) + (size_t)in_kernel;
+}
+
 /* What the kernel did not take at once is left to the loop. */
 static void write_rest(struct http_connection *connection, uv_buf_t *bufs, unsigned buf_count,
                        size_t skip, uint32_t exchange_count)
@@ -180,7 +194,7 @@ static void write_rest(struct http_connection *connection, uv_buf_t *bufs, unsig
         return;
     }
     connection->write_since_ms = now_of(connection);
-    connection->write_queue_bytes = uv_stream_get_write_queue_size(&connection->stream);
+    connection->untaken_bytes = untaken_bytes(connection);
 }
 
 static void flush(struct http_connection *connection)
@@ -462,9 +476,9 @@ static bool is_write_stuck(struct http_connection *connection, uint64_t now_ms)
     if (connection->write_count == 0) {
         return false;
     }
-    size_t left = uv_stream_get_write_queue_size(&connection->stream);
-    if (left != connection->write_queue_bytes) {
-        connection->write_queue_bytes = left;
+    size_t left = untaken_bytes(connection);
+    if (left != connection->untaken_bytes) {
+        connection->untaken_bytes = left;
         connection->write_since_ms = now_ms;
     }
     return has_passed(now_ms, connection->write_since_ms,

@@ -65,9 +65,9 @@ struct http_connection {
     size_t queued_bytes; /* of answers in the queue */
     struct buf held;     /* bytes read while `is_blocked`, not parsed yet */
 
-    uv_write_t write;         /* in flight when write_count > 0 */
-    uint32_t write_count;     /* answered exchanges at the head of the queue that it holds */
-    size_t write_queue_bytes; /* what the kernel had not taken at the last look */
+    uv_write_t write;     /* in flight when write_count > 0 */
+    uint32_t write_count; /* answered exchanges at the head of the queue that it holds */
+    size_t untaken_bytes; /* by the peer, at the last look */
     uv_shutdown_t shutdown;
 
     uint64_t read_since_ms;  /* the present request's head or body began, or the idle time */

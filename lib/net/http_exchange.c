@@ -3,6 +3,7 @@
 #include "net/http_connection.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 enum {
     ANSWER_HEAD_BYTES_MAX = 64 * 1024, /* status line and headers: ours, so this is a bug's limit */
@@ -181,4 +182,10 @@ void http_exchange_watch_peer(struct http_exchange *exchange, void *ctx,
     assert(exchange->state == EXCHANGE_PENDING);
     exchange->watch_ctx = ctx;
     exchange->on_peer_left = on_peer_left;
+}
+
+bool http_exchange_has_peer_left(const struct http_exchange *exchange)
+{
+    const struct http_connection *connection = exchange->connection;
+    return connection == NULL || connection->is_closing || connection->is_peer_done;
 }

@@ -6,7 +6,9 @@
 #include "net/http_connection.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>

@@ -26,13 +26,15 @@ struct http_server;
 struct http_exchange;
 
 struct http_server_options {
-    uint32_t connections_max;   /* further ones get a 503 and are closed */
-    uint32_t pipelined_max;     /* requests of a connection without an answer; then reading stops */
-    uint32_t header_count_max;  /* 431 above; at most HTTP_HEADERS_MAX */
-    size_t header_bytes_max;    /* request line and headers; 431 above */
-    size_t target_bytes_max;    /* 414 above */
-    size_t body_bytes_max;      /* 413 above */
-    size_t queued_bytes_max;    /* answers the peer has not taken; above that reading stops */
+    uint32_t connections_max;  /* further ones get a 503 and are closed */
+    uint32_t pipelined_max;    /* requests of a connection without an answer; then reading stops */
+    uint32_t header_count_max; /* 431 above; at most HTTP_HEADERS_MAX */
+    size_t header_bytes_max;   /* request line and headers; 431 above */
+    size_t target_bytes_max;   /* 414 above */
+    size_t body_bytes_max;     /* 413 above */
+    /* Answers the peer has not taken; above that reading stops. Those then still with the handler
+     * come on top: a handler with large answers takes a small pipelined_max. */
+    size_t queued_bytes_max;
     uint32_t header_timeout_ms; /* first byte of a request to its last header; then 408 */
     uint32_t body_timeout_ms;   /* last header to the end of the body; then 408 */
     uint32_t idle_timeout_ms;   /* between requests */
@@ -84,9 +86,13 @@ const struct address *http_exchange_peer(const struct http_exchange *exchange);
 
 /* Has on_peer_left called, at most once, when the peer closes (or half-closes) the connection
  * before the answer: nobody may be waiting for it any more. The exchange still needs its
- * http_respond, which may be called from on_peer_left. Not called after http_respond. */
+ * http_respond, which may be called from on_peer_left. Not called after http_respond;
+ * not noticed while reading is stopped because the peer has not taken older answers. */
 void http_exchange_watch_peer(struct http_exchange *exchange, void *ctx,
                               void (*on_peer_left)(void *ctx, struct http_exchange *exchange));
+
+/* For a handler that looks now and then instead. */
+bool http_exchange_has_peer_left(const struct http_exchange *exchange);
 
 /* Answers, and ends the exchange's life: it must not be used after. HEAD is taken care of: answer as
  * for GET. */

@@ -177,6 +177,14 @@ void rpc_client_close(struct rpc_client *client)
     grpc_shutdown();
 }
 
+static enum err_code unreachable(struct rpc_client *client, struct err *err)
+{
+    char *target = grpc_channel_get_target(client->channel);
+    err_set(err, E_IO, "cannot reach %s", target);
+    gpr_free(target);
+    return err->code;
+}
+
 enum err_code rpc_client_connect(struct rpc_client *client, uint32_t timeout_ms, struct err *err)
 {
     gpr_timespec deadline = rpc_deadline_in(timeout_ms);
@@ -185,15 +193,15 @@ enum err_code rpc_client_connect(struct rpc_client *client, uint32_t timeout_ms,
         if (state == GRPC_CHANNEL_READY) {
             return E_OK;
         }
+        if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN) {
+            return unreachable(client, err);
+        }
         grpc_channel_watch_connectivity_state(client->channel, state, deadline, client->pluck_cq,
                                               client);
         grpc_event event = grpc_completion_queue_pluck(client->pluck_cq, client,
                                                        gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
-        if (!event.success || state == GRPC_CHANNEL_SHUTDOWN) {
-            char *target = grpc_channel_get_target(client->channel);
-            err_set(err, E_IO, "cannot reach %s", target);
-            gpr_free(target);
-            return err->code;
+        if (!event.success) {
+            return unreachable(client, err);
         }
     }
 }

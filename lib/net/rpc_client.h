@@ -32,7 +32,7 @@ MUST_USE enum err_code rpc_client_open(struct rpc_client **out,
                                        const struct rpc_client_config *config, struct err *err);
 void rpc_client_close(struct rpc_client *client); /* cancels what is in flight; NULL is fine */
 
-/* Waits until there is a connection: E_IO when there is none within `timeout_ms`. A later
+/* Waits until there is a connection: E_IO when it is refused, or not there in `timeout_ms`. A later
  * E_UNAVAILABLE is then the server's own word, or a lost connection. */
 MUST_USE enum err_code rpc_client_connect(struct rpc_client *client, uint32_t timeout_ms,
                                           struct err *err);

@@ -6,7 +6,6 @@
 #include "grpc/health/v1/health.pb-c.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 
 enum {
     WATCHES_MAX = 64,
@@ -35,13 +34,15 @@ struct rpc_health {
     bool is_ended;
 };
 
-struct rpc_health *rpc_health_new(const char *const *services, size_t count)
+struct rpc_health *rpc_health_new(const struct span *services, size_t count)
 {
     struct rpc_health *health = NEW(struct rpc_health);
     pthread_mutex_init(&health->lock, NULL);
     health->services = mem_calloc(count + 1, sizeof *health->services);
     for (size_t i = 0; i < count; i++) {
-        health->services[health->service_count++] = mem_strdup(services[i]);
+        char *name = mem_calloc(services[i].len + 1, 1);
+        memcpy(name, services[i].data, services[i].len);
+        health->services[health->service_count++] = name;
     }
     return health;
 }

@@ -15,7 +15,7 @@ struct rpc_health;
 enum {
     RPC_HEALTH_METHODS = 2
 };
-struct rpc_health *rpc_health_new(const char *const *services, size_t count);
+struct rpc_health *rpc_health_new(const struct span *services, size_t count);
 void rpc_health_free(struct rpc_health *health);
 void rpc_health_methods(struct rpc_health *health, struct rpc_method out[RPC_HEALTH_METHODS]);
 void rpc_health_change(struct rpc_health *health, bool is_serving);

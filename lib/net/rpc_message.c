@@ -38,7 +38,9 @@ bool rpc_message_span(grpc_byte_buffer *message, struct buf *scratch, struct spa
     if (message == NULL) {
         return true;
     }
-    if (grpc_byte_buffer_length(message) > scratch->max) {
+    bool is_plain =
+        message->type == GRPC_BB_RAW && message->data.raw.compression == GRPC_COMPRESS_NONE;
+    if (!is_plain || grpc_byte_buffer_length(message) > scratch->max) {
         return false;
     }
     grpc_byte_buffer_reader reader;

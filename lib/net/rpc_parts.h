@@ -25,7 +25,8 @@
 void rpc_library_init(void); /* grpc_init; pairs with grpc_shutdown */
 
 /* The bytes in one piece: the slice's own when there is one, else copied into `scratch`, which
- * must have room. False when the message is over scratch->max. NULL is the empty message. */
+ * must have room. False when the message is over scratch->max, or compressed. NULL is the empty
+ * message. */
 bool rpc_message_span(grpc_byte_buffer *message, struct buf *scratch, struct span *out);
 
 /* A gRPC buffer with a copy of `bytes`, or with their memory; `bytes` is then empty. */

@@ -207,6 +207,7 @@ static grpc_server *core_new(const struct rpc_server_config *config)
     /* A compressed message is refused: a small one could unpack to any size. */
     arg_add(&args, GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE);
     arg_add(&args, GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
+    arg_add(&args, GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
     arg_add(&args, GRPC_ARG_ENABLE_CHANNELZ, 0);
     return grpc_server_create(&args, NULL);
 }
@@ -299,7 +300,7 @@ static void register_method(struct rpc_server *server, const struct rpc_method *
 /* Services are the first parts of the paths, each named once. */
 static struct rpc_health *health_of(const struct rpc_server_config *config)
 {
-    const char *services[RPC_METHODS_MAX];
+    struct span services[RPC_METHODS_MAX];
     size_t count = 0;
     for (size_t m = 0; m < config->method_count; m++) {
         struct span path = span_of_str(config->methods[m].path);
@@ -307,16 +308,11 @@ static struct rpc_health *health_of(const struct rpc_server_config *config)
         bool is_path =
             span_take_prefix(&path, span_of_str("/")) && span_take_until(&path, '/', &service);
         assert(is_path);
-        bool is_known = count > 0 && span_is_str(service, services[count - 1]);
-        if (!is_known) {
-            services[count++] = strndup((const char *)service.data, service.len);
+        if (count == 0 || !span_is_equal(service, services[count - 1])) {
+            services[count++] = service;
         }
     }
-    struct rpc_health *health = rpc_health_new(services, count);
-    for (size_t i = 0; i < count; i++) {
-        free((char *)(uintptr_t)services[i]);
-    }
-    return health;
+    return rpc_health_new(services, count);
 }
 
 static void register_all(struct rpc_server *server, const struct rpc_server_config *config)

@@ -30,8 +30,8 @@ MUST_USE enum err_code index_put(struct index *index, uint64_t first, const stru
                                  const bool *is_new, size_t count, struct err *err);
 
 /* E_NOT_FOUND, or the index to be compared. */
-MUST_USE enum err_code index_get(const struct index *index, const struct hash *leaf,
-                                 uint64_t *out, struct err *err);
+MUST_USE enum err_code index_get(const struct index *index, const struct hash *leaf, uint64_t *out,
+                                 struct err *err);
 
 uint64_t index_bytes_written(const struct index *index); /* logical, since open */
 

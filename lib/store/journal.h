@@ -59,9 +59,8 @@ MUST_USE static inline enum err_code journal_reserve(struct journal *journal, si
 /* COMMIT: durable when it returns E_OK. E_CONFLICT unless the record extends the head; then
  * nothing happened. Any other error leaves the result unknown: the caller must exit, and
  * recovery finds out. Requires a reservation of as many bytes. */
-MUST_USE static inline enum err_code journal_append(struct journal *journal,
-                                                    const struct journal_record *record,
-                                                    struct err *err)
+MUST_USE static inline enum err_code
+journal_append(struct journal *journal, const struct journal_record *record, struct err *err)
 {
     return journal->ops->append(journal, record, err);
 }
@@ -75,11 +74,10 @@ MUST_USE static inline enum err_code journal_trim(struct journal *journal, uint6
 
 /* Tells every record still held, oldest first; stops at the first error of `on_record`. Spans are
  * good for the call. */
-MUST_USE static inline enum err_code
-journal_replay(struct journal *journal,
-               enum err_code (*on_record)(void *ctx, const struct journal_record *record,
-                                          struct err *err),
-               void *ctx, struct err *err)
+MUST_USE static inline enum err_code journal_replay(
+    struct journal *journal,
+    enum err_code (*on_record)(void *ctx, const struct journal_record *record, struct err *err),
+    void *ctx, struct err *err)
 {
     return journal->ops->replay(journal, on_record, ctx, err);
 }

@@ -432,6 +432,7 @@ static enum err_code replay_segment(struct journal_file *journal, struct segment
         rc = err_set(err, E_CORRUPT, "offset %" PRIu64 ": the record was whole when last read",
                      walk->offset);
     }
+    segment_forget_cache(segment->fd);
     if (segment != newest(journal)) {
         segment_close(segment);
     }
@@ -561,6 +562,7 @@ static enum err_code recover_segment(struct journal_file *journal, struct segmen
     if (rc == E_OK && fdatasync(segment->fd) != 0) {
         rc = err_set_errno(err, E_IO, errno, "sync");
     }
+    segment_forget_cache(segment->fd);
     if (rc != E_OK) {
         return err_wrap(err, "journal segment %s/%s", journal->dir,
                         segment_name(live_prefix, segment->epoch).text);

@@ -4,6 +4,7 @@
 #include "store/no_space.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -89,6 +90,11 @@ enum err_code segment_prewrite(int fd, uint64_t from, uint64_t to, struct err *e
     return rc;
 }
 
+void segment_forget_cache(int fd)
+{
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* only a hint */
+}
+
 enum err_code segment_begin(struct segment *segment, uint64_t epoch,
                             const struct segment_chain *chain, struct err *err)
 {
@@ -111,6 +117,7 @@ enum err_code segment_begin(struct segment *segment, uint64_t epoch,
     if (rc == E_OK && fdatasync(segment->fd) != 0) {
         rc = err_set_errno(err, store_write_code(errno), errno, "sync");
     }
+    segment_forget_cache(segment->fd);
     buf_clear(&block);
     return rc;
 }

@@ -72,6 +72,11 @@ uint64_t segment_record_bytes(size_t entries_bytes);
 /* Writes real zeros from offset `from` to `to` and syncs all of the file. */
 MUST_USE enum err_code segment_prewrite(int fd, uint64_t from, uint64_t to, struct err *err);
 
+/* Drops a synced file from the page cache. Kernels cache a file in pieces as large as it was read
+ * or written in, and count (on some file systems write) a whole piece for each block changed in it:
+ * a commit of 4 kB into prewritten zeros was 1 MB. Without them a commit makes pieces of its own. */
+void segment_forget_cache(int fd);
+
 /* Begins an epoch: a fresh nonce, and block 0 written and synced. */
 MUST_USE enum err_code segment_begin(struct segment *segment, uint64_t epoch,
                                      const struct segment_chain *chain, struct err *err);

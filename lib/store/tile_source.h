@@ -10,7 +10,9 @@
 #include "store/tiles.h"
 #include "tlog/tile.h"
 
-enum { TILE_SOURCE_SLOTS = 16 }; /* tiles kept: neighbours are asked for together */
+enum {
+    TILE_SOURCE_SLOTS = 16
+}; /* tiles kept: neighbours are asked for together */
 
 struct tile_source {
     struct tiles *tiles; /* borrowed */

@@ -10,7 +10,9 @@
 #include "base/limits.h"
 #include "tlog/note.h"
 
-enum { CHECKPOINT_TEXT_MAX = ORIGIN_BYTES_MAX + 1 + 20 + 1 + HASH_BASE64_CHARS + 1 };
+enum {
+    CHECKPOINT_TEXT_MAX = ORIGIN_BYTES_MAX + 1 + 20 + 1 + HASH_BASE64_CHARS + 1
+};
 
 struct checkpoint {
     char origin[ORIGIN_BYTES_MAX + 1]; /* NUL-terminated; a valid text has no NUL */
@@ -33,7 +35,6 @@ bool checkpoint_is_equal(const struct checkpoint *a, const struct checkpoint *b)
 /* Parses a note, verifies that `key` signed it, and parses its text, whose origin must be `origin`.
  * E_MALFORMED, E_BAD_SIGNATURE, E_DENIED (another origin). */
 MUST_USE enum err_code checkpoint_open(struct checkpoint *out, struct span note,
-                                       const struct vkey *key, const char *origin,
-                                       struct err *err);
+                                       const struct vkey *key, const char *origin, struct err *err);
 
 #endif

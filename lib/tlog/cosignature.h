@@ -22,7 +22,7 @@ void cosignature_put(struct buf *out, const struct signing_key *key, uint64_t ti
                      struct span text);
 
 /* False too for a wrong length, time 0 or a time above SIZE_VALUE_MAX. */
-bool cosignature_is_valid(const struct ed25519_public *key, struct span text,
-                          struct span signature, uint64_t *timestamp);
+bool cosignature_is_valid(const struct ed25519_public *key, struct span text, struct span signature,
+                          uint64_t *timestamp);
 
 #endif

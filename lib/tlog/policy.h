@@ -60,10 +60,10 @@ void policy_put_rule(struct buf *out, const struct policy *policy);
 /* A checkpoint note, read against the policy. */
 struct policy_verdict {
     struct checkpoint checkpoint;
-    const struct policy_log *log;             /* the listed log that signed it */
-    struct policy_set cosigned;               /* witnesses whose cosignature verifies */
-    uint64_t timestamps[POLICY_KEYS_MAX];     /* seconds, of those */
-    size_t bad_signatures;                    /* lines of known witnesses that do not verify */
+    const struct policy_log *log;         /* the listed log that signed it */
+    struct policy_set cosigned;           /* witnesses whose cosignature verifies */
+    uint64_t timestamps[POLICY_KEYS_MAX]; /* seconds, of those */
+    size_t bad_signatures;                /* lines of known witnesses that do not verify */
     bool is_met;
 };
 

@@ -233,7 +233,7 @@ enum err_code proof_inclusion_root(struct hash *out, const struct proof *proof, 
                                    uint64_t size, const struct hash *leaf, struct err *err)
 {
     struct roots roots;
-    if (index >= size || !follow(&roots, proof, index, index + 1, size, leaf)) {
+    if (!follow(&roots, proof, index, index + 1, size, leaf)) { /* index + 1 may wrap: no subtree */
         return err_set(err, E_BAD_PROOF, "no inclusion proof of this length: %llu in %llu",
                        (unsigned long long)index, (unsigned long long)size);
     }

@@ -26,7 +26,8 @@ MUST_USE enum err_code proof_make_inclusion(struct proof *out, const struct merk
 MUST_USE enum err_code proof_verify_inclusion(const struct proof *proof, uint64_t index,
                                               uint64_t size, const struct hash *leaf,
                                               const struct hash *root, struct err *err);
-/* The root that an inclusion proof leads to, whatever it should be; E_BAD_PROOF for a wrong length. */
+/* The root that an inclusion proof leads to, whatever it should be; E_BAD_PROOF for a wrong length
+ * and unless index < size. */
 MUST_USE enum err_code proof_inclusion_root(struct hash *out, const struct proof *proof,
                                             uint64_t index, uint64_t size, const struct hash *leaf,
                                             struct err *err);

@@ -12,8 +12,8 @@
 struct receipt {
     uint64_t index;
     struct proof proof;
-    struct span note;  /* the checkpoint, verbatim: inside the bytes parsed */
-    struct buf extra;  /* decoded, unauthenticated; owned; empty when absent */
+    struct span note; /* the checkpoint, verbatim: inside the bytes parsed */
+    struct buf extra; /* decoded, unauthenticated; owned; empty when absent */
     bool has_extra;
 };
 

@@ -27,8 +27,7 @@ struct vkey {
 bool key_name_is_valid(struct span name);
 
 /* Requires a valid name. */
-struct vkey vkey_make(const char *name, enum signature_type type,
-                      const struct ed25519_public *key);
+struct vkey vkey_make(const char *name, enum signature_type type, const struct ed25519_public *key);
 
 /* E_MALFORMED; E_UNSUPPORTED for a type we cannot verify; E_BAD_SIGNATURE when the key ID is not
  * the key's; E_DENIED for a key of small order. */

@@ -1,12 +1,12 @@
-/* append.h -- Log.Append: from the message to its answer.
+/* append_service.h -- Log.Append: from the message to its answer.
  *
  * design: "The life of an entry", steps 1, 5 and 8. Normal path, DURABLE: the gRPC thread checks the
  * message, hashes its entries and gives them to the pool; the sequencer thread answers when they are
  * committed. A promise, or WITNESSED, is made by a libuv worker: the latter once the entries are
  * published, or without a proof when time is up.
  */
-#ifndef LOGD_APPEND_H
-#define LOGD_APPEND_H
+#ifndef LOGD_APPEND_SERVICE_H
+#define LOGD_APPEND_SERVICE_H
 
 #include "logd/parts.h"
 #include "net/rpc_server.h"

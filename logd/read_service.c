@@ -1,4 +1,4 @@
-#include "logd/reads.h"
+#include "logd/read_service.h"
 
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -16,7 +16,7 @@ enum {
 
 /* One call on its way to a worker and back. */
 struct read {
-    struct reads_service *service;
+    struct read_service *service;
     struct rpc_call *call;
     struct published_tree *tree; /* the one it is answered from; held */
     bool has_leaf;
@@ -27,7 +27,7 @@ struct read {
 
 /* A GetEntries under way. */
 struct entries_stream {
-    struct reads_service *service;
+    struct read_service *service;
     struct rpc_call *call;
     struct published_tree *tree; /* held */
     uint64_t next;               /* index */
@@ -43,7 +43,7 @@ struct watch {
     uint64_t sent; /* size + 1 of the last checkpoint sent; 0: none */
 };
 
-struct reads_service {
+struct read_service {
     struct parts *parts;
     pthread_mutex_t mutex; /* guards watches, and the flags and lives of entries_streams */
     LIST_HEAD(, watch) watches;
@@ -81,7 +81,7 @@ static void fail(struct rpc_call *call, const struct err *err)
 }
 
 /* NULL, and the call answered, when nothing is published yet. */
-static struct read *read_new(struct reads_service *service, struct rpc_call *call)
+static struct read *read_new(struct read_service *service, struct rpc_call *call)
 {
     struct published_tree *tree = published_get(service->parts->published);
     if (tree == NULL) {
@@ -209,9 +209,9 @@ static void get_inclusion_proof(void *ctx, struct rpc_call *call, struct span me
         bool has_leaf =
             in->entry_case == COURTROLL__V1__GET_INCLUSION_PROOF_REQUEST__ENTRY_LEAF_HASH;
         read->size = in->size == 0 ? read->tree->checkpoint.size : in->size;
-        enum err_code rc = has_leaf ? set_entry(read, true, in->leaf_hash, 0, &err)
-                                    : set_entry(read, false, binary((struct span){ 0 }),
-                                                in->index, &err);
+        enum err_code rc =
+            has_leaf ? set_entry(read, true, in->leaf_hash, 0, &err)
+                     : set_entry(read, false, binary((struct span){ 0 }), in->index, &err);
         if (rc == E_OK) {
             rc = check_size(read, &err);
         }
@@ -307,9 +307,9 @@ static void get_receipt(void *ctx, struct rpc_call *call, struct span message)
     if (read != NULL) {
         struct err err;
         bool has_leaf = in->entry_case == COURTROLL__V1__GET_RECEIPT_REQUEST__ENTRY_LEAF_HASH;
-        enum err_code rc = has_leaf ? set_entry(read, true, in->leaf_hash, 0, &err)
-                                    : set_entry(read, false, binary((struct span){ 0 }),
-                                                in->index, &err);
+        enum err_code rc =
+            has_leaf ? set_entry(read, true, in->leaf_hash, 0, &err)
+                     : set_entry(read, false, binary((struct span){ 0 }), in->index, &err);
         if (rc == E_OK) {
             work_post(read->service->parts->work, run_receipt, read);
         } else {
@@ -323,7 +323,7 @@ static void get_receipt(void *ctx, struct rpc_call *call, struct span message)
 
 static void entries_end(struct entries_stream *stream, enum err_code rc, const struct err *err)
 {
-    struct reads_service *service = stream->service;
+    struct read_service *service = stream->service;
     pthread_mutex_lock(&service->mutex);
     rpc_call_set_user(stream->call, NULL); /* entries_on_sent must not find it any more */
     pthread_mutex_unlock(&service->mutex);
@@ -423,7 +423,7 @@ static void run_entries(void *arg)
 /* There is room, or the caller has gone, which the next send finds out. */
 static void entries_on_sent(void *ctx, struct rpc_call *call)
 {
-    struct reads_service *service = ctx;
+    struct read_service *service = ctx;
     pthread_mutex_lock(&service->mutex);
     struct entries_stream *stream = rpc_call_user(call);
     bool must_post = stream != NULL && !stream->is_working;
@@ -451,7 +451,7 @@ static enum err_code entries_range(const struct published_tree *tree, uint64_t f
 
 static void get_entries(void *ctx, struct rpc_call *call, struct span message)
 {
-    struct reads_service *service = ctx;
+    struct read_service *service = ctx;
     Courtroll__V1__GetEntriesRequest *in =
         courtroll__v1__get_entries_request__unpack(NULL, message.len, message.data);
     struct published_tree *tree = published_get(service->parts->published);
@@ -483,7 +483,7 @@ static void get_entries(void *ctx, struct rpc_call *call, struct span message)
 
 /* Sends the latest checkpoint if it is news. A full queue is no loss: watch_on_sent comes here again.
  * Requires the mutex. */
-static void watch_send(struct reads_service *service, struct watch *watch)
+static void watch_send(struct read_service *service, struct watch *watch)
 {
     struct published_tree *tree = published_get(service->parts->published);
     if (tree == NULL || tree->checkpoint.size < watch->sent) {
@@ -504,7 +504,7 @@ static void watch_send(struct reads_service *service, struct watch *watch)
 static void watch_checkpoints(void *ctx, struct rpc_call *call, struct span message)
 {
     (void)message;
-    struct reads_service *service = ctx;
+    struct read_service *service = ctx;
     struct watch *watch = NEW(struct watch);
     watch->call = call;
     pthread_mutex_lock(&service->mutex);
@@ -516,7 +516,7 @@ static void watch_checkpoints(void *ctx, struct rpc_call *call, struct span mess
 
 static void watch_on_sent(void *ctx, struct rpc_call *call)
 {
-    struct reads_service *service = ctx;
+    struct read_service *service = ctx;
     pthread_mutex_lock(&service->mutex);
     struct watch *watch = rpc_call_user(call);
     if (watch != NULL) {
@@ -536,7 +536,7 @@ static void watch_end(struct watch *watch)
 
 static void watch_on_cancelled(void *ctx, struct rpc_call *call)
 {
-    struct reads_service *service = ctx;
+    struct read_service *service = ctx;
     pthread_mutex_lock(&service->mutex);
     struct watch *watch = rpc_call_user(call);
     if (watch != NULL) {
@@ -545,7 +545,7 @@ static void watch_on_cancelled(void *ctx, struct rpc_call *call)
     pthread_mutex_unlock(&service->mutex);
 }
 
-void reads_service_on_published(struct reads_service *service)
+void read_service_on_published(struct read_service *service)
 {
     pthread_mutex_lock(&service->mutex);
     struct watch *watch;
@@ -556,7 +556,7 @@ void reads_service_on_published(struct reads_service *service)
     pthread_mutex_unlock(&service->mutex);
 }
 
-void reads_service_end(struct reads_service *service)
+void read_service_end(struct read_service *service)
 {
     pthread_mutex_lock(&service->mutex);
     while (!LIST_EMPTY(&service->watches)) {
@@ -570,7 +570,7 @@ void reads_service_end(struct reads_service *service)
 static void get_status(void *ctx, struct rpc_call *call, struct span message)
 {
     (void)message;
-    struct parts *parts = ((struct reads_service *)ctx)->parts;
+    struct parts *parts = ((struct read_service *)ctx)->parts;
     struct status status;
     parts_status(parts, &status);
     Courtroll__V1__GetStatusReply out = COURTROLL__V1__GET_STATUS_REPLY__INIT;
@@ -596,18 +596,18 @@ static void get_status(void *ctx, struct rpc_call *call, struct span message)
 
 /* -- The table -- */
 
-struct reads_service *reads_service_new(struct parts *parts)
+struct read_service *read_service_new(struct parts *parts)
 {
-    struct reads_service *service = NEW(struct reads_service);
+    struct read_service *service = NEW(struct read_service);
     service->parts = parts;
     pthread_mutex_init(&service->mutex, NULL);
     LIST_INIT(&service->watches);
     return service;
 }
 
-void reads_service_methods(struct reads_service *service, struct rpc_method out[READS_METHODS])
+void read_service_methods(struct read_service *service, struct rpc_method out[READ_METHODS])
 {
-    const struct rpc_method methods[READS_METHODS] = {
+    const struct rpc_method methods[READ_METHODS] = {
         { .path = "/courtroll.v1.Log/GetCheckpoint", .on_call = get_checkpoint },
         { .path = "/courtroll.v1.Log/GetInclusionProof", .on_call = get_inclusion_proof },
         { .path = "/courtroll.v1.Log/GetConsistencyProof", .on_call = get_consistency_proof },
@@ -624,13 +624,13 @@ void reads_service_methods(struct reads_service *service, struct rpc_method out[
           .on_sent = watch_on_sent,
           .on_cancelled = watch_on_cancelled },
     };
-    for (size_t i = 0; i < READS_METHODS; i++) {
+    for (size_t i = 0; i < READ_METHODS; i++) {
         out[i] = methods[i];
         out[i].ctx = service;
     }
 }
 
-void reads_service_free(struct reads_service *service)
+void read_service_free(struct read_service *service)
 {
     if (service != NULL) {
         pthread_mutex_destroy(&service->mutex);

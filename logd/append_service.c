@@ -1,4 +1,4 @@
-#include "logd/append.h"
+#include "logd/append_service.h"
 
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -34,7 +34,7 @@ struct append_service {
     void *closed_ctx;
     void (*on_closed)(void *ctx);
 
-    pthread_mutex_t mutex; /* guards waiting */
+    pthread_mutex_t mutex;                        /* guards waiting */
     TAILQ_HEAD(append_list, append_call) waiting; /* for a tree that has their entries */
 };
 
