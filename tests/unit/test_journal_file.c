@@ -468,6 +468,52 @@ static void a_prewritten_segment_has_its_blocks(void **state)
     free(path);
 }
 
+/* Bytes this process caused to be written, as the kernel counts them; 0 where it does not. */
+static uint64_t kernel_bytes_written(void)
+{
+    uint64_t bytes = 0;
+    char line[128];
+    FILE *file = fopen("/proc/self/io", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "write_bytes: ", strlen("write_bytes: ")) == 0) {
+            bytes = strtoull(line + strlen("write_bytes: "), NULL, 10);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return bytes;
+}
+
+static void append_and_count(struct fixture *f)
+{
+    enum {
+        COMMITS = 5
+    };
+    uint64_t before = kernel_bytes_written();
+    for (int i = 0; i < COMMITS; i++) {
+        append(f, 100);
+    }
+    assert_true(kernel_bytes_written() - before <= 2 * COMMITS * SEGMENT_BLOCK);
+}
+
+/* However the segment came into the page cache: prewritten, used before, or read. */
+static void a_commit_writes_its_own_blocks_only(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(reopen(f), E_OK);
+    assert_int_equal(journal_reserve(f->journal, 100, &f->err), E_OK);
+    append_and_count(f);
+    assert_int_equal(reopen(f), E_OK);
+    append_and_count(f);
+    assert_whole_up_to(f, 10);
+    append(f, 60000);
+    append(f, 60000);
+    assert_int_equal(journal_trim(f->journal, 12, &f->err), E_OK);
+    append(f, 10000);
+    append_and_count(f);
+}
+
 /* The largest record there is, in a journal whose segments are smaller. */
 static void a_large_record_gets_a_large_segment(void **state)
 {
@@ -634,6 +680,7 @@ int main(void)
         CASE(used_segments_keep_their_past_to_themselves),
         CASE(an_entry_cannot_pass_for_a_record),
         CASE(a_prewritten_segment_has_its_blocks),
+        CASE(a_commit_writes_its_own_blocks_only),
         CASE(a_large_record_gets_a_large_segment),
         CASE(an_unused_segment_grows),
         CASE(a_half_prewritten_file_is_removed),

@@ -3,6 +3,7 @@
 #include "net/rpc_server.h"
 
 #include "base/alloc.h"
+#include "base/ascii.h"
 #include "grpc/health/v1/health.pb-c.h"
 #include "tests/support/files.h"
 
@@ -410,13 +411,15 @@ static void deadline_is_known_to_the_handler(void **state)
     struct buf reply = BUF_INIT(100);
     struct err err;
     assert_int_equal(call(&fixture, TIME, span_of_str("x"), &reply, &err), E_OK);
-    long left_ms = atol(buf_c_str(&reply));
+    uint64_t left_ms = 0;
+    assert_int_equal(decimal_parse(&left_ms, buf_span(&reply), UINT64_MAX, &err), E_OK);
     assert_in_range(left_ms, TIMEOUT_MS / 2, TIMEOUT_MS + 1000); /* rounded up on the wire */
     buf_reset(&reply);
     assert_int_equal(rpc_unary(fixture.client, TIME, span_of_str("x"), RPC_NO_DEADLINE, &reply,
                                &err),
                      E_OK);
-    assert_true(atoll(buf_c_str(&reply)) == INT64_MAX);
+    assert_int_equal(decimal_parse(&left_ms, buf_span(&reply), UINT64_MAX, &err), E_OK);
+    assert_true(left_ms == INT64_MAX);
     buf_clear(&reply);
     stop(&fixture);
 }
