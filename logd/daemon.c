@@ -37,6 +37,7 @@ struct daemon {
     struct journal *journal;
     struct parts parts;
     struct recovered recovered; /* between recovery and the sequencer's start */
+    bool is_misconfigured;      /* what kept it from starting was the policy */
     bool is_paused;             /* the start check has not passed: nothing is signed or admitted */
     struct err pause_err;
 
@@ -68,6 +69,7 @@ static enum err_code open_stores(struct daemon *d, struct err *err)
         signing_open(&d->parts.signing, s->data_dir, s->key, s->promise_key, s->mark_path, err);
     if (rc == E_OK) {
         rc = settings_check_policy(s, &d->parts.signing.log.vkey, err);
+        d->is_misconfigured = rc != E_OK;
     }
     if (rc == E_OK) {
         rc = data_dir_open(&d->dir, s->data_dir, &d->parts.signing.log.vkey, err);
@@ -493,12 +495,6 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static enum daemon_exit exit_code_of(enum err_code rc, bool is_policy)
-{
-    return is_policy && (rc == E_UNSUPPORTED || rc == E_MALFORMED) ? DAEMON_CONFIGURATION
-                                                                   : DAEMON_CANNOT_START;
-}
-
 enum daemon_exit daemon_run(const struct config *config)
 {
     struct daemon *d = NEW(struct daemon);
@@ -524,7 +520,7 @@ enum daemon_exit daemon_run(const struct config *config)
     }
     if (rc != E_OK) {
         log_error(LOG_LEVEL_ERROR, "cannot_start", &err);
-        code = exit_code_of(rc, d->dir.log == NULL);
+        code = d->is_misconfigured ? DAEMON_CONFIGURATION : DAEMON_CANNOT_START;
         indexer_stop(d->parts.indexer);
         goto out;
     }

@@ -14,7 +14,8 @@
 
 enum {
     RETRY_MS = 1000,
-    PROGRESS_TILES = 20000
+    PROGRESS_TILES = 20000,
+    BATCH_MAX = 16384 /* leaves put at once */
 };
 
 static const char catching_up[] = "the deduplication index is catching up";
@@ -202,21 +203,52 @@ static bool catch_up(struct indexer *indexer, struct err *err)
     return true;
 }
 
-static struct index_job *take_job(struct indexer *indexer)
+/* Takes the oldest job, and with it as many of those behind it as make one good batch: the index
+ * works best on many keys at once. NULL when stopping. */
+static struct index_job *take_jobs(struct indexer *indexer)
 {
     pthread_mutex_lock(&indexer->mutex);
     while (indexer->jobs == NULL && !indexer->is_stopping) {
         pthread_cond_wait(&indexer->wake, &indexer->mutex);
     }
-    struct index_job *job = indexer->is_stopping ? NULL : indexer->jobs;
-    if (job != NULL) {
-        indexer->jobs = job->next;
+    struct index_job *first = indexer->is_stopping ? NULL : indexer->jobs;
+    if (first != NULL) {
+        struct index_job *last = first;
+        size_t count = first->count;
+        while (last->next != NULL && last->next->count <= BATCH_MAX - count) {
+            last = last->next;
+            count += last->count;
+        }
+        indexer->jobs = last->next;
+        last->next = NULL;
         if (indexer->jobs == NULL) {
             indexer->jobs_last = &indexer->jobs;
         }
     }
     pthread_mutex_unlock(&indexer->mutex);
-    return job;
+    return first;
+}
+
+/* Several jobs, which follow each other, as one. Takes them over. */
+static struct index_job *join_jobs(struct index_job *jobs)
+{
+    if (jobs->next == NULL) {
+        return jobs;
+    }
+    size_t count = 0;
+    for (const struct index_job *job = jobs; job != NULL; job = job->next) {
+        count += job->count;
+    }
+    struct index_job *joined = mem_alloc(sizeof *joined + count * sizeof joined->leaves[0]);
+    *joined = (struct index_job){ .first = jobs->first };
+    while (jobs != NULL) {
+        struct index_job *next = jobs->next;
+        memcpy(joined->leaves + joined->count, jobs->leaves, jobs->count * sizeof jobs->leaves[0]);
+        joined->count += jobs->count;
+        mem_free(jobs);
+        jobs = next;
+    }
+    return joined;
 }
 
 /* The sequencer looked every one of a job's leaves up before it gave them an index. */
@@ -257,7 +289,8 @@ static void *run(void *arg)
     set_ready(indexer, true, "");
     indexer->callbacks.on_indexed(indexer->callbacks.ctx, index_covered(indexer->index));
     struct index_job *job;
-    while ((job = take_job(indexer)) != NULL) {
+    while ((job = take_jobs(indexer)) != NULL) {
+        job = join_jobs(job);
         err.code = E_OK;
         bool is_done = put_job(indexer, job, &err);
         uint64_t covered = job->first + job->count;

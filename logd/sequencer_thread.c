@@ -81,19 +81,37 @@ static enum err_code look_up_leaf(struct sequencer_thread *t, const struct hash 
     return E_OK;
 }
 
+/* A leaf of a batch and where its hit belongs. */
+struct wanted {
+    const struct hash *leaf;
+    uint64_t *hit;
+};
+
+static int compare_wanted(const void *a, const void *b)
+{
+    const struct wanted *left = a, *right = b;
+    return memcmp(left->leaf->bytes, right->leaf->bytes, HASH_BYTES);
+}
+
+/* In the order of their hashes, since the index is faster on neighbours. */
 static enum err_code look_up(struct sequencer_thread *t, struct err *err)
 {
     const struct sequencer_batch *batch = sequencer_batch(t->options.sequencer);
-    uint64_t *hit = batch->hits;
+    struct wanted *wanted = mem_calloc(batch->count, sizeof *wanted);
+    size_t count = 0;
     for (const struct submission *at = batch->submissions; at != NULL; at = at->next) {
         for (size_t i = 0; i < at->count; i++) {
-            enum err_code rc = look_up_leaf(t, &at->leaves[i], hit++, err);
-            if (rc != E_OK) {
-                return rc;
-            }
+            wanted[count] = (struct wanted){ &at->leaves[i], &batch->hits[count] };
+            count++;
         }
     }
-    return E_OK;
+    qsort(wanted, count, sizeof *wanted, compare_wanted);
+    enum err_code rc = E_OK;
+    for (size_t i = 0; i < count && rc == E_OK; i++) {
+        rc = look_up_leaf(t, wanted[i].leaf, wanted[i].hit, err);
+    }
+    mem_free(wanted);
+    return rc;
 }
 
 static enum err_code commit(struct sequencer_thread *t, const struct journal_record *record,

@@ -47,6 +47,9 @@ static void grow(struct buf *buf, size_t more)
 uint8_t *buf_extend(struct buf *buf, size_t len)
 {
     assert(len <= buf_room(buf));
+    if (len == 0) {
+        return buf->data; /* may be NULL, to which nothing may be added */
+    }
     grow(buf, len);
     uint8_t *at = buf->data + buf->len;
     buf->len += len;

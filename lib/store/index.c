@@ -5,8 +5,8 @@
 #include "base/alloc.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <leveldb/c.h>
+#include <stdlib.h>
 
 enum {
     KEY_BYTES = 16,
@@ -185,27 +185,59 @@ static size_t batch_put(struct index *index, struct span key, uint64_t number)
     return key.len + value.len;
 }
 
-/* Fills the batch from the last entry to the first: of equal keys in one batch the later put wins,
- * and that is the smallest index then. */
+/* One entry of a batch, ordered by key: neighbours share their way through the tables, which is
+ * half the time of an insert in random order. */
+struct pending {
+    uint8_t key[KEY_BYTES];
+    uint32_t position; /* in the batch */
+};
+
+static int compare_pending(const void *a, const void *b)
+{
+    const struct pending *left = a, *right = b;
+    int order = memcmp(left->key, right->key, KEY_BYTES);
+    return order != 0 ? order
+                      : (left->position > right->position) - (left->position < right->position);
+}
+
+static struct pending *sort_batch(const struct hash *leaves, size_t count)
+{
+    struct pending *sorted = mem_calloc(count, sizeof *sorted);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(sorted[i].key, leaves[i].bytes, KEY_BYTES);
+        sorted[i].position = (uint32_t)i;
+    }
+    qsort(sorted, count, sizeof *sorted, compare_pending);
+    return sorted;
+}
+
+/* Of equal keys the first is put, which is the smallest index; the others are behind it. */
 static enum err_code fill_batch(struct index *index, uint64_t first, const struct hash *leaves,
                                 const bool *is_new, size_t count, size_t *bytes, struct err *err)
 {
+    enum err_code rc = E_OK;
+    struct pending *sorted = sort_batch(leaves, count);
     leveldb_writebatch_clear(index->batch);
     *bytes = batch_put(index, span_of_str(covered_key), first + count);
-    for (size_t i = count; i-- > 0;) {
-        struct span key = { leaves[i].bytes, KEY_BYTES };
+    for (size_t i = 0; i < count && rc == E_OK; i++) {
+        struct span key = { sorted[i].key, KEY_BYTES };
+        uint32_t position = sorted[i].position;
         uint64_t old;
-        enum err_code rc = E_NOT_FOUND;
-        if (is_new == NULL || !is_new[i]) {
-            rc = get_number(index, key, &old, err);
+        if (i > 0 && memcmp(sorted[i - 1].key, sorted[i].key, KEY_BYTES) == 0) {
+            continue;
         }
-        if (rc == E_NOT_FOUND) {
-            *bytes += batch_put(index, key, first + i);
-        } else if (rc != E_OK) {
-            return rc;
+        enum err_code found = E_NOT_FOUND;
+        if (is_new == NULL || !is_new[position]) {
+            found = get_number(index, key, &old, err);
+        }
+        if (found == E_NOT_FOUND) {
+            *bytes += batch_put(index, key, first + position);
+        } else {
+            rc = found;
         }
     }
-    return E_OK;
+    mem_free(sorted);
+    return rc;
 }
 
 enum err_code index_put(struct index *index, uint64_t first, const struct hash *leaves,

@@ -110,6 +110,7 @@ class Process:
         """The exit code; negative for a signal."""
         code = self.popen.wait(timeout)
         self._reader.join(5)
+        self.popen.stderr.close()
         return code
 
     def kill(self):
