@@ -28,6 +28,7 @@ enum {
     UNINDEXED_MAX = 256 * 1024,
     DRAIN_MS = 3000, /* to publish what was committed; all of a stop takes 5 s at most */
     DRAIN_POLL_MS = 20,
+    INDEX_WAIT_MS = 500, /* most restarts: so that who waits for event=ready is admitted at once */
     GRACE_MS = 500,
 };
 
@@ -151,7 +152,8 @@ static enum err_code check_start(struct daemon *d, struct err *err)
         if (d->settings.is_start_unchecked) {
             d->parts.rollback_check = "overridden by start-unchecked";
             log_error(LOG_LEVEL_ERROR, "start_unchecked", err);
-            break;
+            struct journal_head head = journal_head(d->journal);
+            return signing_reset_mark(&d->parts.signing, &head, err);
         }
         d->is_paused = true;
         d->parts.rollback_check = "failed: serving reads only";
@@ -284,6 +286,7 @@ static void start_parts(struct daemon *d)
         struct indexer_callbacks indexed = { d, on_indexed, on_fatal };
         indexer_add(d->parts.indexer, tail);
         indexer_start(d->parts.indexer, d->recovered.stored, &indexed);
+        indexer_wait_ready(d->parts.indexer, INDEX_WAIT_MS);
     } else {
         mem_free(tail);
     }
@@ -513,10 +516,10 @@ enum daemon_exit daemon_run(const struct config *config)
     d->parts.has_http_add = d->settings.has_http_add;
     enum err_code rc = open_stores(d, &err);
     if (rc == E_OK) {
-        rc = check_start(d, &err);
+        rc = load_published(d, &err);
     }
     if (rc == E_OK) {
-        rc = load_published(d, &err);
+        rc = check_start(d, &err);
     }
     if (rc != E_OK) {
         log_error(LOG_LEVEL_ERROR, "cannot_start", &err);

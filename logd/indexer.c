@@ -98,15 +98,27 @@ static void set_ready(struct indexer *indexer, bool is_ready, const char *reason
     pthread_mutex_lock(&indexer->mutex);
     atomic_store(&indexer->is_ready, is_ready);
     snprintf(indexer->reason, sizeof indexer->reason, "%s", reason);
+    pthread_cond_broadcast(&indexer->wake);
     pthread_mutex_unlock(&indexer->mutex);
+}
+
+static struct timespec in_ms(unsigned ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += ms / 1000;
+    at.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
+    return at;
 }
 
 /* False when stopping. */
 static bool pause_for_retry(struct indexer *indexer)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += RETRY_MS / 1000;
+    struct timespec until = in_ms(RETRY_MS);
     pthread_mutex_lock(&indexer->mutex);
     int rc = 0;
     while (!indexer->is_stopping && rc != ETIMEDOUT) {
@@ -313,6 +325,17 @@ void indexer_start(struct indexer *indexer, uint64_t stored,
     if (pthread_create(&indexer->thread, NULL, run, indexer) != 0) {
         abort();
     }
+}
+
+void indexer_wait_ready(struct indexer *indexer, unsigned ms)
+{
+    struct timespec until = in_ms(ms);
+    int rc = 0;
+    pthread_mutex_lock(&indexer->mutex);
+    while (!atomic_load(&indexer->is_ready) && rc != ETIMEDOUT) {
+        rc = pthread_cond_timedwait(&indexer->wake, &indexer->mutex, &until);
+    }
+    pthread_mutex_unlock(&indexer->mutex);
 }
 
 void indexer_add(struct indexer *indexer, struct index_job *job)

@@ -31,6 +31,9 @@ void indexer_start(struct indexer *indexer, uint64_t stored,
                    const struct indexer_callbacks *callbacks);
 void indexer_add(struct indexer *indexer, struct index_job *job);
 
+/* Until it has caught up, for at most so long. Main thread, after indexer_start. */
+void indexer_wait_ready(struct indexer *indexer, unsigned ms);
+
 /* Where an entry with this leaf hash may be: compare the hash there. E_NOT_FOUND; E_UNAVAILABLE while
  * it catches up or cannot be written. */
 MUST_USE enum err_code indexer_find(struct indexer *indexer, const struct hash *leaf,

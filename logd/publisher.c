@@ -46,7 +46,8 @@ struct publisher {
     void *closed_ctx;
     void (*on_closed)(void *ctx);
 
-    /* Told by other threads, then `wake`. */
+    /* Told by other threads, then `wake`; news only while a round waits for them. */
+    atomic_bool wants_news;
     _Atomic uint64_t news;
     _Atomic uint64_t stored;
     _Atomic(struct snapshot *) given; /* owned until taken */
@@ -102,6 +103,16 @@ static void round_event(struct publisher *publisher, enum round_event_type type,
                         bool is_ok);
 static void close_if_done(struct publisher *publisher);
 
+/* The loop is woken for news only when the round rests and none are known: every commit is news.
+ * The flag is set before the news are read, so that none are missed. */
+static void hear_news(struct publisher *publisher)
+{
+    const struct round *round = &publisher->round;
+    bool is_waiting = round->phase == ROUND_RESTING && round->durable <= round->published;
+    atomic_store(&publisher->wants_news, is_waiting);
+    round_event(publisher, ROUND_NEWS, atomic_load(&publisher->news), true);
+}
+
 static void note_outcome(struct publisher *publisher, const struct step *step)
 {
     bool was_failing = publisher->is_failing;
@@ -154,6 +165,7 @@ static void on_step_done(uv_work_t *request, int status)
     }
     round_event(publisher, step->type == ROUND_PREPARE ? ROUND_PREPARED : ROUND_PUBLISHED, 0,
                 is_ok);
+    hear_news(publisher);
 }
 
 static void start_step(struct publisher *publisher, enum round_action_type type)
@@ -227,7 +239,7 @@ static void on_wake(uv_async_t *wake)
     }
     take_snapshot(publisher);
     round_event(publisher, ROUND_STORED, atomic_load(&publisher->stored), true);
-    round_event(publisher, ROUND_NEWS, atomic_load(&publisher->news), true);
+    hear_news(publisher);
 }
 
 struct publisher *publisher_new(const struct publisher_options *options)
@@ -260,13 +272,16 @@ void publisher_start(struct publisher *publisher, struct sequencer_thread *seque
 {
     publisher->sequencer = sequencer;
     publisher->is_started = true;
-    publisher_on_news(publisher, durable_size);
+    atomic_store(&publisher->news, durable_size);
+    uv_async_send(&publisher->wake);
 }
 
 void publisher_on_news(struct publisher *publisher, uint64_t size)
 {
     atomic_store(&publisher->news, size);
-    uv_async_send(&publisher->wake);
+    if (atomic_exchange(&publisher->wants_news, false)) {
+        uv_async_send(&publisher->wake);
+    }
 }
 
 void publisher_on_stored(struct publisher *publisher, uint64_t size)

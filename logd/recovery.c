@@ -124,6 +124,9 @@ enum err_code recovery_run(struct recovered *out, struct journal *journal, struc
     uint64_t head = journal_head(journal).size;
     uint64_t from = out->replayed_from < head ? out->replayed_from : head;
     rc = load_from_tiles(&out->edge, from, tiles, err);
+    if (rc == E_CORRUPT) {
+        err_wrap(err, "the log has damaged tiles, see courtroll fsck --dir DIR --repair");
+    }
     if (rc != E_OK) {
         goto out;
     }
@@ -163,7 +166,9 @@ enum err_code recovery_edge_at(struct edge *edge, uint64_t size, struct journal 
 {
     uint64_t head = journal_head(journal).size;
     if (size > head) {
-        return err_set(err, E_CORRUPT, "the journal ends at %llu entries, before %llu",
+        return err_set(err, E_CORRUPT,
+                       "the journal ends at %llu entries, before %llu, which were signed: put back "
+                       "the latest data directory",
                        (unsigned long long)head, (unsigned long long)size);
     }
     uint64_t start;

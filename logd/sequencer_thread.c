@@ -22,6 +22,7 @@ struct sequencer_thread {
     _Atomic uint64_t stored;
     _Atomic uint64_t indexed;
     atomic_bool wants_snapshot;
+    atomic_bool is_blocked; /* a batch waits for what others tell: they must wake us */
     atomic_bool is_stopping;
     pthread_mutex_t mutex; /* guards the two below */
     bool has_store_failed;
@@ -286,6 +287,17 @@ static void give_snapshot(struct sequencer_thread *t)
     t->options.on_snapshot(t->options.ctx, snapshot);
 }
 
+/* Others wake us only while a batch waits for them: what they told before that flag was set is seen
+ * here, what they tell after it wakes us. */
+static void wait_for_more(struct sequencer_thread *t)
+{
+    atomic_store(&t->is_blocked, !sequencer_is_idle(t->options.sequencer));
+    if (atomic_load(&t->stored) == t->stored_seen && atomic_load(&t->indexed) == t->indexed_seen) {
+        pool_wait(t->options.pool, WAIT_MS);
+    }
+    atomic_store(&t->is_blocked, false);
+}
+
 static void *run(void *arg)
 {
     struct sequencer_thread *t = arg;
@@ -303,7 +315,7 @@ static void *run(void *arg)
         if (atomic_load(&t->is_stopping) && sequencer_is_idle(t->options.sequencer)) {
             return NULL;
         }
-        pool_wait(t->options.pool, WAIT_MS);
+        wait_for_more(t);
     }
 }
 
@@ -334,16 +346,23 @@ static void raise_to(_Atomic uint64_t *value, uint64_t to)
     }
 }
 
+static void wake_if_blocked(struct sequencer_thread *t)
+{
+    if (atomic_load(&t->is_blocked)) {
+        pool_wake(t->options.pool);
+    }
+}
+
 void sequencer_thread_on_stored(struct sequencer_thread *t, uint64_t size)
 {
     raise_to(&t->stored, size);
-    pool_wake(t->options.pool);
+    wake_if_blocked(t);
 }
 
 void sequencer_thread_on_indexed(struct sequencer_thread *t, uint64_t size)
 {
     raise_to(&t->indexed, size);
-    pool_wake(t->options.pool);
+    wake_if_blocked(t);
 }
 
 void sequencer_thread_on_store_failed(struct sequencer_thread *t, const struct err *err)

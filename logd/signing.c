@@ -135,6 +135,18 @@ enum err_code signing_sign(struct signing *signing, const struct checkpoint *che
     return rc;
 }
 
+enum err_code signing_reset_mark(struct signing *signing, const struct journal_head *head,
+                                 struct err *err)
+{
+    struct checkpoint checkpoint = { .size = head->size, .root = head->root };
+    snprintf(checkpoint.origin, sizeof checkpoint.origin, "%s", signing_origin(signing));
+    struct buf text = BUF_INIT(CHECKPOINT_TEXT_MAX);
+    checkpoint_put(&text, &checkpoint);
+    enum err_code rc = file_replace(signing->mark_path, PATH_MODE, buf_span(&text), err);
+    buf_clear(&text);
+    return rc;
+}
+
 void signing_promise(const struct signing *signing, struct buf *note, const uint64_t *indices,
                      const struct hash *leaves, size_t count)
 {
