@@ -39,7 +39,8 @@ struct daemon {
     struct parts parts;
     struct recovered recovered; /* between recovery and the sequencer's start */
     bool is_misconfigured;      /* what kept it from starting was the policy */
-    bool is_paused;             /* the start check has not passed: nothing is signed or admitted */
+    bool has_published;
+    bool is_paused; /* the start check has not passed: nothing is signed or admitted */
     struct err pause_err;
 
     uv_loop_t loop;
@@ -115,6 +116,7 @@ static enum err_code load_published(struct daemon *d, struct err *err)
         if (hash_is_equal(&root, &checkpoint.root)) {
             struct http_body *body = http_body_take(&note);
             published_set(d->parts.published, published_tree_new(&checkpoint, body, &edge));
+            d->has_published = true;
             http_body_release(body);
         } else {
             rc = err_set(err, E_CORRUPT, "the tree of %llu entries has another root",
@@ -212,6 +214,10 @@ static void report_ready(struct daemon *d);
 static void on_published(void *ctx)
 {
     struct daemon *d = ctx;
+    if (!d->has_published && !atomic_load(&d->parts.is_stopping)) {
+        pool_open(d->parts.pool);
+    }
+    d->has_published = true;
     append_service_on_published(d->append);
     read_service_on_published(d->reads);
     report_ready(d);
@@ -275,6 +281,9 @@ static void start_parts(struct daemon *d)
     d->parts.pool = pool_new(d->settings.pool_entries_max, d->settings.pool_bytes_max);
     if (d->is_paused) {
         pool_close(d->parts.pool, d->pause_err.msg);
+    } else if (!d->has_published) {
+        /* Size 0 is signed before anything else: then there is always a mark to compare with. */
+        pool_close(d->parts.pool, "the log has not published its first checkpoint yet");
     }
     start_publisher(d);
     struct integrator_callbacks stored = { d, on_stored, on_store_failed };
@@ -340,9 +349,7 @@ static enum err_code start_surfaces(struct daemon *d, struct err *err)
 /* Once a checkpoint is there to be read: a log that has signed nothing yet does so first. */
 static void report_ready(struct daemon *d)
 {
-    struct published_tree *tree = published_get(d->parts.published);
-    bool is_readable = tree != NULL || d->is_paused;
-    published_tree_release(tree);
+    bool is_readable = d->has_published || d->is_paused;
     if (d->is_ready || !is_readable || d->rpc == NULL) {
         return;
     }

@@ -12,6 +12,11 @@
 #include <stdio.h>
 #include <time.h>
 
+enum {
+    PRUNE_MS = 60 * 60 * 1000, /* between two looks at the archive */
+    PRUNE_DAY_MS = 10 * 1000,  /* between two days, when several are due */
+};
+
 /* One step on a worker: it touches its own fields, the stores and the signer, one at a time. */
 struct step {
     uv_work_t request;
@@ -30,6 +35,7 @@ struct publisher {
     struct sequencer_thread *sequencer;
     struct round round;
     struct partials *partials; /* a worker's while is_stepping, else the loop thread's */
+    uint64_t prune_ms;         /* likewise; when the archive is looked at next */
     struct snapshot *snapshot; /* of the round under way; owned */
     struct step step;
     bool is_stepping;
@@ -76,6 +82,24 @@ static enum err_code prepare(struct step *step)
     return rc;
 }
 
+/* What is old enough goes, a little at a time. Failures wait for the next publication. */
+static void clean_up(struct step *step)
+{
+    struct publisher *publisher = step->publisher;
+    struct tiles *tiles = publisher->options.tiles;
+    uint64_t now = now_ms();
+    partials_remove_due(publisher->partials, tiles, step->snapshot->checkpoint.size, now);
+    if (now < publisher->prune_ms) {
+        return;
+    }
+    bool has_more = false;
+    struct err err;
+    if (archive_prune(tiles, step->unix_s, &has_more, &err) != E_OK) {
+        log_error(LOG_LEVEL_WARN, "archive_not_pruned", &err);
+    }
+    publisher->prune_ms = now + (has_more ? PRUNE_DAY_MS : PRUNE_MS);
+}
+
 /* The archive first: what was ever published is in it. */
 static enum err_code publish(struct step *step)
 {
@@ -85,8 +109,7 @@ static enum err_code publish(struct step *step)
         rc = tiles_replace(tiles, "checkpoint", buf_span(&step->note), &step->err);
     }
     if (rc == E_OK) {
-        partials_remove_due(step->publisher->partials, tiles, step->snapshot->checkpoint.size,
-                            now_ms());
+        clean_up(step);
     }
     return rc;
 }

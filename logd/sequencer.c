@@ -39,6 +39,7 @@ struct sequencer {
 
     bool is_refusing;
     bool is_store_failing; /* refusing because of the tiles, not the journal */
+    bool is_ended;         /* refusing for good */
     struct err refusal;
 };
 
@@ -308,7 +309,7 @@ static void start_refusing(struct sequencer *s, const struct err *err,
 
 static void stop_refusing(struct sequencer *s, struct sequencer_actions *out)
 {
-    if (s->is_refusing) {
+    if (s->is_refusing && !s->is_ended) {
         s->is_refusing = false;
         s->is_store_failing = false;
         add_action(out, SEQUENCER_ADMIT);
@@ -396,10 +397,27 @@ static void on_retry(struct sequencer *s, struct sequencer_actions *out)
 {
     if (s->phase == PHASE_HELD) {
         reserve(s, out);
-    } else if (s->phase == PHASE_IDLE && s->is_refusing && !s->is_store_failing) {
+    } else if (s->phase == PHASE_IDLE && s->is_refusing && !s->is_store_failing &&
+               !s->is_ended) {
         s->phase = PHASE_RESERVING; /* without a batch: only to see whether there is room */
         add_action(out, SEQUENCER_RESERVE)->bytes = s->limits.batch_bytes_max;
     }
+}
+
+/* A batch on its way is finished; one that waits for room, or for the index, is not begun any more. */
+static void on_end(struct sequencer *s, const struct err *err, struct sequencer_actions *out)
+{
+    s->is_ended = true;
+    s->is_refusing = true;
+    s->refusal = *err;
+    if (s->phase == PHASE_HELD) {
+        s->phase = PHASE_IDLE;
+        if (s->batch.submissions != NULL) {
+            answer(out, s->batch.submissions, err);
+            reset_batch(s);
+        }
+    }
+    begin_batch(s, out);
 }
 
 void sequencer_step(struct sequencer *s, const struct sequencer_event *event,
@@ -440,6 +458,9 @@ void sequencer_step(struct sequencer *s, const struct sequencer_event *event,
         break;
     case SEQUENCER_RETRY:
         on_retry(s, out);
+        break;
+    case SEQUENCER_END:
+        on_end(s, event->err, out);
         break;
     }
 }

@@ -10,7 +10,8 @@
  * It can fail so: no space (RESERVE says E_UNAVAILABLE, or STORE_FAILED): submissions are refused
  * with the reason until a RETRY or a STORED shows that there is space again. The journal is full
  * because storing lags (RESERVE says E_BUSY): the batch waits for a TRIM. COMMIT fails: the result is
- * unknown, so HALT: the process must exit, and recovery finds out.
+ * unknown, so HALT: the process must exit, and recovery finds out. A batch that waits may wait for
+ * ever: END is how a stop answers it.
  */
 #ifndef LOGD_SEQUENCER_H
 #define LOGD_SEQUENCER_H
@@ -54,6 +55,7 @@ enum sequencer_event_type {
     SEQUENCER_STORE_FAILED, /* err: a write will be tried again; until then nothing is admitted */
     SEQUENCER_INDEXED,      /* size: that many entries are in the index */
     SEQUENCER_RETRY,        /* some time has passed */
+    SEQUENCER_END,          /* err: nothing more is committed; whoever waits is told why */
 };
 
 struct sequencer_event {

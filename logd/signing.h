@@ -53,7 +53,7 @@ MUST_USE enum err_code signing_check_start(struct signing *signing, struct journ
                                            struct err *err);
 
 /* Makes the mark agree with the journal, whatever it said: for start-unchecked. Requires a mark path. */
-MUST_USE enum err_code signing_reset_mark(struct signing *signing,
-                                          const struct journal_head *head, struct err *err);
+MUST_USE enum err_code signing_reset_mark(struct signing *signing, const struct journal_head *head,
+                                          struct err *err);
 
 #endif

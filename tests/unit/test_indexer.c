@@ -1,0 +1,348 @@
+#include "base/alloc.h"
+#include "base/log.h"
+#include "logd/indexer.h"
+#include "store/index.h"
+#include "store/tiles_memory.h"
+#include "tests/support/files.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+enum {
+    WAIT_MS = 60 * 1000,
+    FILE_BYTES_MAX = 100 * 1024
+};
+
+static char *root_dir;
+static char *dir;
+static struct tiles_memory_disk *disk;
+static struct tiles *tiles;
+static struct indexer *indexer;
+static struct err err;
+static _Atomic uint64_t indexed;
+static _Atomic bool is_damaged;
+
+static struct hash leaf_of(uint64_t number)
+{
+    return sha256(span_of(&number, sizeof number));
+}
+
+static void on_indexed(void *ctx, uint64_t size)
+{
+    (void)ctx;
+    indexed = size;
+}
+
+static void on_damaged(void *ctx, const struct err *why)
+{
+    (void)ctx;
+    (void)why;
+    is_damaged = true;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    root_dir = files_make_temp_dir();
+    dir = files_join(root_dir, "index");
+    disk = tiles_memory_disk_new();
+    tiles = tiles_memory_open(disk);
+    indexer = NULL;
+    indexed = 0;
+    is_damaged = false;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    indexer_stop(indexer);
+    tiles_close(tiles);
+    tiles_memory_disk_free(disk);
+    free(dir);
+    files_remove_tree(root_dir);
+    return 0;
+}
+
+/* Level-0 tiles of entries [0, size). */
+static void write_tiles(uint64_t size)
+{
+    for (uint64_t i = 0; i < size / TILE_WIDTH; i++) {
+        struct hash hashes[TILE_WIDTH];
+        char path[64];
+        for (uint64_t j = 0; j < TILE_WIDTH; j++) {
+            hashes[j] = leaf_of(i * TILE_WIDTH + j);
+        }
+        snprintf(path, sizeof path, "tile/0/%03llu", (unsigned long long)i);
+        assert_int_equal(tiles_replace(tiles, path, SPAN_OF_ARRAY(hashes), &err), E_OK);
+    }
+}
+
+static void start(uint64_t head)
+{
+    struct indexer_callbacks callbacks = { NULL, on_indexed, on_damaged };
+    assert_int_equal(indexer_open(&indexer, dir, tiles, head, &err), E_OK);
+    indexer_start(indexer, head / TILE_WIDTH * TILE_WIDTH, &callbacks);
+}
+
+static void stop(void)
+{
+    indexer_stop(indexer);
+    indexer = NULL;
+    indexed = 0;
+}
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
+}
+
+static void wait_ready(void)
+{
+    char reason[ERR_MSG_MAX];
+    for (int ms = 0; ms < WAIT_MS && !indexer_is_ready(indexer, reason, sizeof reason); ms++) {
+        pause_ms(1);
+    }
+    assert_true(indexer_is_ready(indexer, reason, sizeof reason));
+}
+
+static void wait_indexed(uint64_t size)
+{
+    for (int ms = 0; ms < WAIT_MS && indexed < size; ms++) {
+        pause_ms(1);
+    }
+    assert_int_equal(indexed, size);
+}
+
+static void add_job(uint64_t first, size_t count)
+{
+    struct index_job *job = mem_alloc(sizeof *job + count * sizeof job->leaves[0]);
+    *job = (struct index_job){ .first = first, .count = count };
+    for (size_t i = 0; i < count; i++) {
+        job->leaves[i] = leaf_of(first + i);
+    }
+    indexer_add(indexer, job);
+}
+
+static void assert_finds(uint64_t from, uint64_t to)
+{
+    for (uint64_t i = from; i < to; i++) {
+        struct hash leaf = leaf_of(i);
+        uint64_t index;
+        assert_int_equal(indexer_find(indexer, &leaf, &index, &err), E_OK);
+        assert_int_equal(index, i);
+    }
+}
+
+static void assert_misses(uint64_t number)
+{
+    struct hash leaf = leaf_of(number);
+    uint64_t index;
+    assert_int_equal(indexer_find(indexer, &leaf, &index, &err), E_NOT_FOUND);
+}
+
+static void indexer_of_a_new_log_takes_jobs(void **state)
+{
+    (void)state;
+    start(0);
+    wait_ready();
+    assert_misses(0);
+    for (uint64_t first = 0; first < 1000; first += 100) {
+        add_job(first, 100);
+    }
+    wait_indexed(1000);
+    assert_finds(0, 1000);
+    assert_misses(1000);
+    assert_true(indexer_bytes_written(indexer) >= 16000);
+}
+
+static void indexer_catches_up_from_the_tiles(void **state)
+{
+    (void)state;
+    write_tiles(1024);
+    start(1024);
+    wait_indexed(1024);
+    assert_finds(0, 1024);
+    add_job(1024, 50);
+    wait_indexed(1074);
+    assert_finds(1024, 1074);
+}
+
+/* The entries that no tile has yet come as the first job. */
+static void indexer_goes_on_where_it_was(void **state)
+{
+    (void)state;
+    write_tiles(512);
+    start(512);
+    wait_indexed(512);
+    add_job(512, 100);
+    wait_indexed(612);
+    stop();
+    write_tiles(1024);
+    start(1024 + 50); /* covers 612 */
+    assert_int_equal(indexer_covered(indexer) >= 612, true);
+    wait_indexed(1024);
+    add_job(1024, 50);
+    wait_indexed(1074);
+    stop();
+    start(1074); /* covers more than the tiles: the job has nothing new */
+    wait_ready();
+    add_job(1024, 50);
+    add_job(1074, 10);
+    wait_indexed(1084);
+    assert_finds(0, 1084);
+}
+
+static void indexer_that_was_stopped_early_catches_up(void **state)
+{
+    (void)state;
+    write_tiles(256 * 200);
+    for (size_t i = 0; i < 5; i++) {
+        start(256 * 200);
+        stop();
+    }
+    start(256 * 200);
+    wait_indexed(256 * 200);
+    assert_finds(0, 2000);
+    assert_finds(256 * 200 - 1000, 256 * 200);
+}
+
+/* A backup was restored: what the index knows is of another history. */
+static void indexer_that_knows_more_than_the_log_is_rebuilt(void **state)
+{
+    (void)state;
+    start(0);
+    add_job(0, 600);
+    wait_indexed(600);
+    stop();
+    write_tiles(512);
+    start(512);
+    wait_indexed(512);
+    assert_finds(0, 512);
+    assert_misses(550);
+}
+
+static void indexer_that_does_not_open_is_rebuilt(void **state)
+{
+    (void)state;
+    write_tiles(512);
+    start(512);
+    wait_indexed(512);
+    stop();
+    char *current = files_join(dir, "CURRENT");
+    files_write(current, span_of_str("MANIFEST-999999\n"));
+    free(current);
+    start(512);
+    wait_indexed(512);
+    assert_finds(0, 512);
+    assert_false(is_damaged);
+}
+
+/* A tile it needs is missing: it says so, and finds nothing rather than too little. */
+static void indexer_without_its_tiles_is_unavailable(void **state)
+{
+    (void)state;
+    write_tiles(512);
+    struct hash leaf = leaf_of(0);
+    uint64_t index;
+    assert_int_equal(tiles_remove(tiles, "tile/0/001", &err), E_OK);
+    start(512);
+    char reason[ERR_MSG_MAX] = "";
+    for (int ms = 0; ms < WAIT_MS && strstr(reason, "tile/0/001") == NULL; ms++) {
+        assert_false(indexer_is_ready(indexer, reason, sizeof reason));
+        pause_ms(1);
+    }
+    assert_non_null(strstr(reason, "tile/0/001"));
+    assert_int_equal(indexer_find(indexer, &leaf, &index, &err), E_UNAVAILABLE);
+    add_job(512, 10);
+    assert_false(is_damaged);
+    assert_int_equal(indexed, 0);
+}
+
+static void set_file_limit(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* Writing fails in the middle of catching up, and works again later. In between and after, it never
+ * answers before it knows all that the tiles have. */
+static void indexer_that_could_not_write_catches_up(void **state)
+{
+    (void)state;
+    const uint64_t size = 256 * 900;
+    write_tiles(size);
+    signal(SIGXFSZ, SIG_IGN);
+    set_file_limit(FILE_BYTES_MAX);
+    start(size);
+    char reason[ERR_MSG_MAX] = "";
+    for (int ms = 0; ms < WAIT_MS && strstr(reason, "index") != reason; ms++) {
+        assert_false(indexer_is_ready(indexer, reason, sizeof reason));
+        pause_ms(1);
+    }
+    assert_int_equal(indexed, 0);
+    set_file_limit(RLIM_INFINITY);
+    wait_ready();
+    assert_finds(size - 1, size);
+    wait_indexed(size);
+    assert_finds(0, 5000);
+    assert_finds(size - 5000, size);
+    assert_false(is_damaged);
+}
+
+static void indexer_stops_while_it_cannot_write(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    start(0);
+    wait_ready();
+    set_file_limit(FILE_BYTES_MAX);
+    char reason[ERR_MSG_MAX];
+    uint64_t first = 0;
+    for (; first < 20000; first += 1000) {
+        add_job(first, 1000);
+    }
+    for (int ms = 0; ms < WAIT_MS && indexer_is_ready(indexer, reason, sizeof reason); ms++) {
+        pause_ms(1);
+    }
+    assert_false(indexer_is_ready(indexer, reason, sizeof reason));
+    struct hash leaf = leaf_of(0);
+    uint64_t index;
+    assert_int_equal(indexer_find(indexer, &leaf, &index, &err), E_UNAVAILABLE);
+    stop();
+    set_file_limit(RLIM_INFINITY);
+    start(0); /* covers some: more than this log has, so it is rebuilt */
+    wait_ready();
+    assert_misses(0);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    log_set_level(LOG_LEVEL_ERROR + 1);
+    const struct CMUnitTest tests[] = {
+        CASE(indexer_of_a_new_log_takes_jobs),
+        CASE(indexer_catches_up_from_the_tiles),
+        CASE(indexer_goes_on_where_it_was),
+        CASE(indexer_that_was_stopped_early_catches_up),
+        CASE(indexer_that_knows_more_than_the_log_is_rebuilt),
+        CASE(indexer_that_does_not_open_is_rebuilt),
+        CASE(indexer_without_its_tiles_is_unavailable),
+        CASE(indexer_that_could_not_write_catches_up),
+        CASE(indexer_stops_while_it_cannot_write),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
