@@ -34,7 +34,8 @@ struct append_service {
     void *closed_ctx;
     void (*on_closed)(void *ctx);
 
-    pthread_mutex_t mutex;                        /* guards waiting */
+    pthread_mutex_t mutex;                        /* guards waiting and is_ending */
+    bool is_ending;                               /* nobody waits any more */
     TAILQ_HEAD(append_list, append_call) waiting; /* for a tree that has their entries */
 };
 
@@ -129,20 +130,22 @@ static void finish(void *arg)
 
 /* -- After the commit: sequencer thread -- */
 
+/* Waiting calls no longer count against the pool's maxima, so they keep no entries. */
 static void wait_for_publication(struct append_call *append)
 {
     struct append_service *service = append->service;
+    append->submission = submission_drop_entries(append->submission);
     for (size_t i = 0; i < append->submission->count; i++) {
         uint64_t index = append->submission->indices[i];
         append->last = index > append->last ? index : append->last;
     }
     pthread_mutex_lock(&service->mutex);
-    bool is_published = append->last < published_size(service->parts->published);
-    if (!is_published) {
+    bool is_ready = service->is_ending || append->last < published_size(service->parts->published);
+    if (!is_ready) {
         TAILQ_INSERT_TAIL(&service->waiting, append, next);
     }
     pthread_mutex_unlock(&service->mutex);
-    if (is_published) {
+    if (is_ready) {
         work_post(service->parts->work, finish, append);
     }
 }
@@ -332,6 +335,9 @@ void append_service_on_published(struct append_service *service)
 
 void append_service_flush(struct append_service *service)
 {
+    pthread_mutex_lock(&service->mutex);
+    service->is_ending = true;
+    pthread_mutex_unlock(&service->mutex);
     finish_ready(service, UINT64_MAX, UINT64_MAX);
 }
 

@@ -22,7 +22,7 @@ void append_on_call(void *ctx, struct rpc_call *call, struct span message);
 /* A newer tree is published: answers those who wait for it. Loop thread. */
 void append_service_on_published(struct append_service *service);
 
-/* Answers whoever still waits, published or not. Loop thread. */
+/* Answers whoever still waits, published or not, and from now on lets nobody wait. Loop thread. */
 void append_service_flush(struct append_service *service);
 
 /* Frees, once nobody waits and no call can come in any more. Loop thread. */

@@ -108,7 +108,9 @@ static enum err_code load_published(struct daemon *d, struct err *err)
         rc = checkpoint_open(&checkpoint, buf_span(&note), &d->parts.signing.log.vkey,
                              signing_origin(&d->parts.signing), err);
     }
-    if (rc == E_OK) {
+    if (rc == E_OK && checkpoint.size == edge_size(&d->recovered.edge)) {
+        edge_copy(&edge, &d->recovered.edge);
+    } else if (rc == E_OK) {
         rc = recovery_edge_at(&edge, checkpoint.size, d->journal, d->parts.tiles, err);
     }
     if (rc == E_OK) {
@@ -214,7 +216,7 @@ static void report_ready(struct daemon *d);
 static void on_published(void *ctx)
 {
     struct daemon *d = ctx;
-    if (!d->has_published && !atomic_load(&d->parts.is_stopping)) {
+    if (!d->has_published) {
         pool_open(d->parts.pool);
     }
     d->has_published = true;
@@ -249,6 +251,8 @@ static void start_publisher(struct daemon *d)
     d->parts.publisher = publisher_new(&options);
 }
 
+/* To the sequencer all tiles are indexed: while the index catches up with them no entry can be looked
+ * up, so that none is taken, and callers are told why. */
 static void start_sequencer(struct daemon *d)
 {
     struct sequencer_limits limits = {
@@ -257,10 +261,9 @@ static void start_sequencer(struct daemon *d)
         .batch_bytes_max = COMMIT_BYTES_MAX,
         .unindexed_max = UNINDEXED_MAX,
     };
-    uint64_t indexed = d->parts.indexer == NULL ? 0 : indexer_covered(d->parts.indexer);
     struct sequencer_thread_options options = {
         .sequencer = sequencer_new(&limits, &d->recovered.edge, &d->recovered.recent,
-                                   d->recovered.stored, indexed),
+                                   d->recovered.stored, d->recovered.stored),
         .pool = d->parts.pool,
         .journal = d->journal,
         .integrator = d->parts.integrator,
@@ -280,7 +283,7 @@ static void start_parts(struct daemon *d)
     d->parts.cache = tile_cache_new(d->parts.tiles, CACHE_BYTES);
     d->parts.pool = pool_new(d->settings.pool_entries_max, d->settings.pool_bytes_max);
     if (d->is_paused) {
-        pool_close(d->parts.pool, d->pause_err.msg);
+        pool_end(d->parts.pool, d->pause_err.msg);
     } else if (!d->has_published) {
         /* Size 0 is signed before anything else: then there is always a mark to compare with. */
         pool_close(d->parts.pool, "the log has not published its first checkpoint yet");
@@ -350,7 +353,7 @@ static enum err_code start_surfaces(struct daemon *d, struct err *err)
 static void report_ready(struct daemon *d)
 {
     bool is_readable = d->has_published || d->is_paused;
-    if (d->is_ready || !is_readable || d->rpc == NULL) {
+    if (d->is_ready || !is_readable || d->rpc == NULL || atomic_load(&d->parts.is_stopping)) {
         return;
     }
     d->is_ready = true;
@@ -382,11 +385,12 @@ static void close_loop_parts(struct daemon *d)
 {
     publisher_close(d->parts.publisher, d, on_part_closed);
     append_service_close(d->append, d, on_part_closed);
+    http_service_close(d->http, d, on_part_closed);
     work_close(d->parts.work, d, on_part_closed);
     uv_close((uv_handle_t *)&d->sigterm, on_handle_closed);
     uv_close((uv_handle_t *)&d->sigint, on_handle_closed);
     uv_close((uv_handle_t *)&d->drain_timer, on_handle_closed);
-    d->open += 6;
+    d->open += 7;
 }
 
 /* On a worker, since it waits: for calls under way, and for the last commit and its tiles. */
@@ -405,7 +409,7 @@ static void on_threads_stopped(uv_work_t *work, int status)
     close_loop_parts(work->data);
 }
 
-static void on_http_closed(void *ctx)
+static void on_http_ended(void *ctx)
 {
     struct daemon *d = ctx;
     d->stop_work.data = d;
@@ -426,9 +430,10 @@ static void on_drain_tick(uv_timer_t *timer)
         return;
     }
     uv_timer_stop(&d->drain_timer);
+    sequencer_thread_end(d->parts.sequencer);
     append_service_flush(d->append);
     read_service_end(d->reads);
-    http_service_close(d->http, GRACE_MS, d, on_http_closed);
+    http_service_end(d->http, GRACE_MS, d, on_http_ended);
 }
 
 static void begin_stop(struct daemon *d, uint32_t drain_ms)
@@ -441,7 +446,7 @@ static void begin_stop(struct daemon *d, uint32_t drain_ms)
     if (d->rpc != NULL) {
         rpc_health_set(d->rpc, false);
     }
-    pool_close(d->parts.pool, "the log is stopping");
+    pool_end(d->parts.pool, "the log is stopping");
     d->drain_until_ms = now_ms() + drain_ms;
     uv_timer_start(&d->drain_timer, on_drain_tick, 0, DRAIN_POLL_MS);
 }
@@ -488,6 +493,7 @@ static enum daemon_exit serve(struct daemon *d)
     uv_run(&d->loop, UV_RUN_DEFAULT);
     assert(d->open == 0);
     uv_loop_close(&d->loop);
+    sequencer_thread_free(d->parts.sequencer);
     read_service_free(d->reads);
     pool_free(d->parts.pool);
     tile_cache_free(d->parts.cache);

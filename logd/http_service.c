@@ -389,16 +389,15 @@ static void on_wake_closed(uv_handle_t *handle)
     on_closed(ctx);
 }
 
-static void on_server_closed(void *ctx)
+void http_service_end(struct http_service *service, uint32_t grace_ms, void *ctx,
+                      void (*on_ended)(void *ctx))
 {
-    struct http_service *service = ctx;
-    uv_close((uv_handle_t *)&service->added_wake, on_wake_closed);
+    http_server_close(service->server, grace_ms, ctx, on_ended);
 }
 
-void http_service_close(struct http_service *service, uint32_t grace_ms, void *ctx,
-                        void (*on_closed)(void *ctx))
+void http_service_close(struct http_service *service, void *ctx, void (*on_closed)(void *ctx))
 {
     service->closed_ctx = ctx;
     service->on_closed = on_closed;
-    http_server_close(service->server, grace_ms, service, on_server_closed);
+    uv_close((uv_handle_t *)&service->added_wake, on_wake_closed);
 }

@@ -16,8 +16,12 @@ MUST_USE enum err_code http_service_listen(struct http_service *service,
                                            const struct address *address, struct address *bound,
                                            struct err *err);
 
-/* Answers what is under way, then frees; on_closed comes from the loop. */
-void http_service_close(struct http_service *service, uint32_t grace_ms, void *ctx,
-                        void (*on_closed)(void *ctx));
+/* Takes no more requests and answers those under way, then calls on_ended from the loop. */
+void http_service_end(struct http_service *service, uint32_t grace_ms, void *ctx,
+                      void (*on_ended)(void *ctx));
+
+/* Frees, after that and once the sequencer thread has stopped, which may still be in the call that
+ * wakes us. on_closed comes from the loop. */
+void http_service_close(struct http_service *service, void *ctx, void (*on_closed)(void *ctx));
 
 #endif

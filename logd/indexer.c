@@ -23,7 +23,8 @@ static const char catching_up[] = "the deduplication index is catching up";
 struct indexer {
     const char *dir;
     struct tiles *tiles;
-    uint64_t stored; /* at the start: below it level-0 tiles are read */
+    uint64_t head;   /* at the start: entries above are looked up before they get an index */
+    uint64_t stored; /* likewise: below it level-0 tiles are read */
     struct indexer_callbacks callbacks;
     pthread_t thread;
     bool is_started;
@@ -39,6 +40,8 @@ struct indexer {
     struct index_job *jobs; /* oldest first; owned */
     struct index_job **jobs_last;
     bool is_stopping;
+    bool is_damaged; /* a look-up found that out; `damage` says how */
+    struct err damage;
     char reason[ERR_MSG_MAX]; /* why it is not ready */
 };
 
@@ -74,6 +77,7 @@ enum err_code indexer_open(struct indexer **out, const char *dir, struct tiles *
     struct indexer *indexer = NEW(struct indexer);
     indexer->dir = dir;
     indexer->tiles = tiles;
+    indexer->head = head;
     indexer->index = index;
     indexer->jobs_last = &indexer->jobs;
     snprintf(indexer->reason, sizeof indexer->reason, "%s", catching_up);
@@ -216,14 +220,14 @@ static bool catch_up(struct indexer *indexer, struct err *err)
 }
 
 /* Takes the oldest job, and with it as many of those behind it as make one good batch: the index
- * works best on many keys at once. NULL when stopping. */
+ * works best on many keys at once. NULL when stopping or damaged. */
 static struct index_job *take_jobs(struct indexer *indexer)
 {
     pthread_mutex_lock(&indexer->mutex);
-    while (indexer->jobs == NULL && !indexer->is_stopping) {
+    while (indexer->jobs == NULL && !indexer->is_stopping && !indexer->is_damaged) {
         pthread_cond_wait(&indexer->wake, &indexer->mutex);
     }
-    struct index_job *first = indexer->is_stopping ? NULL : indexer->jobs;
+    struct index_job *first = indexer->is_stopping || indexer->is_damaged ? NULL : indexer->jobs;
     if (first != NULL) {
         struct index_job *last = first;
         size_t count = first->count;
@@ -263,9 +267,13 @@ static struct index_job *join_jobs(struct index_job *jobs)
     return joined;
 }
 
-/* The sequencer looked every one of a job's leaves up before it gave them an index. */
+/* The sequencer looked every leaf up before it gave it an index: but not those of the last tile, which
+ * we found there and which may be of a time without deduplication. */
 static bool put_job(struct indexer *indexer, const struct index_job *job, struct err *err)
 {
+    if (job->first < indexer->head) {
+        return put(indexer, job->first, job->leaves, NULL, job->count, err);
+    }
     bool *is_new = mem_alloc(job->count + 1);
     memset(is_new, true, job->count);
     bool is_done = put(indexer, job->first, job->leaves, is_new, job->count, err);
@@ -287,6 +295,18 @@ static void give_up(struct indexer *indexer, const struct err *err)
     }
     pthread_rwlock_unlock(&indexer->index_lock);
     indexer->callbacks.on_damaged(indexer->callbacks.ctx, err);
+}
+
+/* The thread, which has the store, does what is to be done. */
+static void report_damage(struct indexer *indexer, const struct err *err)
+{
+    pthread_mutex_lock(&indexer->mutex);
+    if (!indexer->is_damaged) {
+        indexer->is_damaged = true;
+        indexer->damage = *err;
+        pthread_cond_broadcast(&indexer->wake);
+    }
+    pthread_mutex_unlock(&indexer->mutex);
 }
 
 static void *run(void *arg)
@@ -312,6 +332,9 @@ static void *run(void *arg)
             return NULL;
         }
         indexer->callbacks.on_indexed(indexer->callbacks.ctx, covered);
+    }
+    if (indexer->is_damaged) { /* it does not change any more */
+        give_up(indexer, &indexer->damage);
     }
     return NULL;
 }
@@ -370,6 +393,9 @@ enum err_code indexer_find(struct indexer *indexer, const struct hash *leaf, uin
                            ? err_set(err, E_UNAVAILABLE, "the deduplication index is closed")
                            : index_get(indexer->index, leaf, index, err);
     pthread_rwlock_unlock(&indexer->index_lock);
+    if (rc == E_CORRUPT) {
+        report_damage(indexer, err);
+    }
     return rc;
 }
 

@@ -21,9 +21,10 @@ struct pool {
     atomic_bool is_closed;
     atomic_bool is_sleeping; /* the taker is in, or on its way into, pthread_cond_timedwait */
 
-    pthread_mutex_t mutex; /* guards is_awake and reason */
+    pthread_mutex_t mutex; /* guards is_awake, is_ended and reason */
     pthread_cond_t wake;
     bool is_awake; /* a wake-up came that no pool_wait has consumed */
+    bool is_ended; /* closed for good */
     char reason[REASON_MAX];
 };
 
@@ -93,18 +94,34 @@ enum err_code pool_push(struct pool *pool, struct submission *submission, struct
     return E_OK;
 }
 
+/* Requires the mutex. */
+static void close_with(struct pool *pool, const char *reason)
+{
+    if (!pool->is_ended) {
+        snprintf(pool->reason, sizeof pool->reason, "%s", reason);
+    }
+    atomic_store(&pool->is_closed, true);
+}
+
 void pool_close(struct pool *pool, const char *reason)
 {
     pthread_mutex_lock(&pool->mutex);
-    snprintf(pool->reason, sizeof pool->reason, "%s", reason);
-    atomic_store(&pool->is_closed, true);
+    close_with(pool, reason);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+void pool_end(struct pool *pool, const char *reason)
+{
+    pthread_mutex_lock(&pool->mutex);
+    close_with(pool, reason);
+    pool->is_ended = true;
     pthread_mutex_unlock(&pool->mutex);
 }
 
 void pool_open(struct pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);
-    atomic_store(&pool->is_closed, false);
+    atomic_store(&pool->is_closed, pool->is_ended);
     pthread_mutex_unlock(&pool->mutex);
 }
 

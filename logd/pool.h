@@ -1,7 +1,7 @@
 /* pool.h -- submissions waiting to be sequenced: bounded, many givers, one taker.
  *
  * design: "The life of an entry", step 2. A lock-free list; the taker sleeps on a condition.
- * pool_push, pool_close, pool_open, pool_wake: any thread. pool_take, pool_wait: sequencer thread.
+ * pool_take, pool_wait: sequencer thread. The rest: any thread.
  */
 #ifndef LOGD_POOL_H
 #define LOGD_POOL_H
@@ -20,6 +20,8 @@ MUST_USE enum err_code pool_push(struct pool *pool, struct submission *submissio
 /* Refuses submissions from now on, with `reason`; pool_open admits again. */
 void pool_close(struct pool *pool, const char *reason);
 void pool_open(struct pool *pool);
+/* Closes for good, with that reason: pool_open does nothing any more. */
+void pool_end(struct pool *pool, const char *reason);
 /* Copies the reason; false when the pool admits. */
 bool pool_is_closed(struct pool *pool, char *reason, size_t reason_max);
 

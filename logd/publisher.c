@@ -179,12 +179,12 @@ static void on_step_done(uv_work_t *request, int status)
         publisher->snapshot = NULL;
         buf_reset(&step->note);
     }
-    if (is_published) {
-        publisher->options.on_published(publisher->options.ctx);
-    }
-    if (publisher->is_closing) {
+    if (publisher->is_closing) { /* those whom on_published is for may be gone */
         close_if_done(publisher);
         return;
+    }
+    if (is_published) {
+        publisher->options.on_published(publisher->options.ctx);
     }
     round_event(publisher, step->type == ROUND_PREPARE ? ROUND_PREPARED : ROUND_PUBLISHED, 0,
                 is_ok);
@@ -295,13 +295,16 @@ void publisher_start(struct publisher *publisher, struct sequencer_thread *seque
 {
     publisher->sequencer = sequencer;
     publisher->is_started = true;
-    atomic_store(&publisher->news, durable_size);
+    publisher_on_news(publisher, durable_size);
     uv_async_send(&publisher->wake);
 }
 
+/* News may come in the wrong order: at the start two threads tell them. */
 void publisher_on_news(struct publisher *publisher, uint64_t size)
 {
-    atomic_store(&publisher->news, size);
+    uint64_t known = atomic_load(&publisher->news);
+    while (known < size && !atomic_compare_exchange_weak(&publisher->news, &known, size)) {
+    }
     if (atomic_exchange(&publisher->wants_news, false)) {
         uv_async_send(&publisher->wake);
     }

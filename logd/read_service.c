@@ -10,7 +10,9 @@
 #include <sys/queue.h>
 
 enum {
-    ENTRIES_MESSAGE_BYTES = 1024 * 1024, /* of entries in one message of GetEntries, about */
+    REQUEST_BYTES_MAX = 1024,
+    ENTRIES_MESSAGE_BYTES = 256 * 1024, /* of entries in one message of GetEntries, about */
+    ENTRIES_STREAMS_MAX = 128,          /* at a time: 5 messages each, so some 200 MB */
     RECEIPT_BYTES_MAX = PROOF_FILE_BYTES_MAX,
 };
 
@@ -45,7 +47,8 @@ struct watch {
 
 struct read_service {
     struct parts *parts;
-    pthread_mutex_t mutex; /* guards watches, and the flags and lives of entries_streams */
+    pthread_mutex_t mutex; /* guards the two below, and the flags and lives of entries_streams */
+    unsigned stream_count; /* of GetEntries */
     LIST_HEAD(, watch) watches;
 };
 
@@ -78,6 +81,17 @@ static void fail(struct rpc_call *call, const struct err *err)
     /* What is wrong with our disk is not the caller's business. */
     bool is_ours = err->code == E_IO || err->code == E_CORRUPT;
     rpc_fail(call, err->code, is_ours ? NULL : err->msg);
+}
+
+/* Two numbers or a hash, and no more: what we do not know unpacks to many times its size. True when
+ * the call is answered. */
+static bool refuse_long(struct rpc_call *call, struct span message)
+{
+    if (message.len <= REQUEST_BYTES_MAX) {
+        return false;
+    }
+    rpc_fail(call, E_MALFORMED, "the request is too long");
+    return true;
 }
 
 /* NULL, and the call answered, when nothing is published yet. */
@@ -197,10 +211,18 @@ static void run_inclusion(void *arg)
 
 static void get_inclusion_proof(void *ctx, struct rpc_call *call, struct span message)
 {
+    if (refuse_long(call, message)) {
+        return;
+    }
     Courtroll__V1__GetInclusionProofRequest *in =
         courtroll__v1__get_inclusion_proof_request__unpack(NULL, message.len, message.data);
     if (in == NULL) {
         rpc_fail(call, E_MALFORMED, "not a GetInclusionProofRequest");
+        return;
+    }
+    if (in->entry_case == COURTROLL__V1__GET_INCLUSION_PROOF_REQUEST__ENTRY__NOT_SET) {
+        rpc_fail(call, E_MALFORMED, "neither an index nor a leaf_hash");
+        courtroll__v1__get_inclusion_proof_request__free_unpacked(in, NULL);
         return;
     }
     struct read *read = read_new(ctx, call);
@@ -251,6 +273,9 @@ static void run_consistency(void *arg)
 
 static void get_consistency_proof(void *ctx, struct rpc_call *call, struct span message)
 {
+    if (refuse_long(call, message)) {
+        return;
+    }
     Courtroll__V1__GetConsistencyProofRequest *in =
         courtroll__v1__get_consistency_proof_request__unpack(NULL, message.len, message.data);
     if (in == NULL) {
@@ -297,10 +322,18 @@ static void run_receipt(void *arg)
 
 static void get_receipt(void *ctx, struct rpc_call *call, struct span message)
 {
+    if (refuse_long(call, message)) {
+        return;
+    }
     Courtroll__V1__GetReceiptRequest *in =
         courtroll__v1__get_receipt_request__unpack(NULL, message.len, message.data);
     if (in == NULL) {
         rpc_fail(call, E_MALFORMED, "not a GetReceiptRequest");
+        return;
+    }
+    if (in->entry_case == COURTROLL__V1__GET_RECEIPT_REQUEST__ENTRY__NOT_SET) {
+        rpc_fail(call, E_MALFORMED, "neither an index nor a leaf_hash");
+        courtroll__v1__get_receipt_request__free_unpacked(in, NULL);
         return;
     }
     struct read *read = read_new(ctx, call);
@@ -326,6 +359,7 @@ static void entries_end(struct entries_stream *stream, enum err_code rc, const s
     struct read_service *service = stream->service;
     pthread_mutex_lock(&service->mutex);
     rpc_call_set_user(stream->call, NULL); /* entries_on_sent must not find it any more */
+    service->stream_count--;
     pthread_mutex_unlock(&service->mutex);
     if (rc == E_OK) {
         rpc_stream_finish(stream->call);
@@ -437,6 +471,18 @@ static void entries_on_sent(void *ctx, struct rpc_call *call)
     }
 }
 
+/* A reader that does not read makes us keep what is queued for it. */
+static enum err_code entries_admit(struct read_service *service, struct err *err)
+{
+    pthread_mutex_lock(&service->mutex);
+    bool has_room = service->stream_count < ENTRIES_STREAMS_MAX;
+    service->stream_count += has_room;
+    pthread_mutex_unlock(&service->mutex);
+    return has_room ? E_OK
+                    : err_set(err, E_BUSY, "%d calls of GetEntries are under way: try again",
+                              ENTRIES_STREAMS_MAX);
+}
+
 static enum err_code entries_range(const struct published_tree *tree, uint64_t first,
                                    uint64_t count, uint64_t *end, struct err *err)
 {
@@ -449,34 +495,46 @@ static enum err_code entries_range(const struct published_tree *tree, uint64_t f
     return E_OK;
 }
 
+/* What is asked for, in the tree published now. */
+static enum err_code entries_parse(const struct published_tree *tree, struct span message,
+                                   uint64_t *first, uint64_t *end, struct err *err)
+{
+    if (tree == NULL) {
+        return err_set(err, E_UNAVAILABLE, "nothing is published yet");
+    }
+    Courtroll__V1__GetEntriesRequest *in =
+        courtroll__v1__get_entries_request__unpack(NULL, message.len, message.data);
+    if (in == NULL) {
+        return err_set(err, E_MALFORMED, "not a GetEntriesRequest");
+    }
+    *first = in->first;
+    enum err_code rc = entries_range(tree, in->first, in->count, end, err);
+    courtroll__v1__get_entries_request__free_unpacked(in, NULL);
+    return rc;
+}
+
 static void get_entries(void *ctx, struct rpc_call *call, struct span message)
 {
     struct read_service *service = ctx;
-    Courtroll__V1__GetEntriesRequest *in =
-        courtroll__v1__get_entries_request__unpack(NULL, message.len, message.data);
-    struct published_tree *tree = published_get(service->parts->published);
-    struct err err = { .msg = "" };
-    uint64_t end = 0;
-    enum err_code rc = E_OK;
-    if (in == NULL) {
-        rc = err_set(&err, E_MALFORMED, "not a GetEntriesRequest");
-    } else if (tree == NULL) {
-        rc = err_set(&err, E_UNAVAILABLE, "nothing is published yet");
-    } else {
-        rc = entries_range(tree, in->first, in->count, &end, &err);
+    if (refuse_long(call, message)) {
+        return;
     }
+    struct published_tree *tree = published_get(service->parts->published);
+    struct err err;
+    uint64_t first = 0, end = 0;
+    enum err_code rc = entries_parse(tree, message, &first, &end, &err);
     if (rc == E_OK) {
-        struct entries_stream *stream = NEW(struct entries_stream);
-        *stream = (struct entries_stream){ service, call, tree, in->first, end, true, false };
-        rpc_call_set_user(call, stream);
-        work_post(service->parts->work, run_entries, stream);
-    } else {
+        rc = entries_admit(service, &err);
+    }
+    if (rc != E_OK) {
         published_tree_release(tree);
         fail(call, &err);
+        return;
     }
-    if (in != NULL) {
-        courtroll__v1__get_entries_request__free_unpacked(in, NULL);
-    }
+    struct entries_stream *stream = NEW(struct entries_stream);
+    *stream = (struct entries_stream){ service, call, tree, first, end, true, false };
+    rpc_call_set_user(call, stream);
+    work_post(service->parts->work, run_entries, stream);
 }
 
 /* -- WatchCheckpoints -- */

@@ -19,23 +19,29 @@ static uint64_t first_to_replay(uint64_t first_in_journal)
     return (first_in_journal + TILE_WIDTH - 1) / TILE_WIDTH * TILE_WIDTH;
 }
 
-static enum err_code keep_first(void *ctx, const struct journal_record *record, struct err *err)
+struct oldest {
+    uint64_t first;
+    bool is_found;
+};
+
+/* Stops at the oldest record, which comes first: the journal may be large, and not in memory. */
+static enum err_code keep_oldest(void *ctx, const struct journal_record *record, struct err *err)
 {
-    uint64_t *first = ctx;
-    if (record->first < *first) {
-        *first = record->first;
-    }
-    (void)err;
-    return E_OK;
+    struct oldest *oldest = ctx;
+    *oldest = (struct oldest){ record->first, true };
+    return err_set(err, E_EXISTS, "found");
 }
 
 /* The size from which the journal has every entry; its head when it has none. */
 static enum err_code find_replay_start(uint64_t *out, struct journal *journal, struct err *err)
 {
-    uint64_t first = journal_head(journal).size;
-    enum err_code rc = journal_replay(journal, keep_first, &first, err);
+    struct oldest oldest = { .first = journal_head(journal).size };
+    enum err_code rc = journal_replay(journal, keep_oldest, &oldest, err);
+    if (oldest.is_found) {
+        rc = E_OK;
+    }
     if (rc == E_OK) {
-        *out = first_to_replay(first);
+        *out = first_to_replay(oldest.first);
     }
     return rc;
 }

@@ -332,7 +332,7 @@ static void on_looked_up(struct sequencer *s, const struct err *err, struct sequ
 static void on_reserved(struct sequencer *s, const struct err *err, struct sequencer_actions *out)
 {
     assert(s->phase == PHASE_RESERVING);
-    if (err != NULL && err->code == E_BUSY) {
+    if (err != NULL && err->code == E_BUSY && !s->is_ended) {
         s->phase = PHASE_HELD;
         return;
     }
@@ -397,8 +397,7 @@ static void on_retry(struct sequencer *s, struct sequencer_actions *out)
 {
     if (s->phase == PHASE_HELD) {
         reserve(s, out);
-    } else if (s->phase == PHASE_IDLE && s->is_refusing && !s->is_store_failing &&
-               !s->is_ended) {
+    } else if (s->phase == PHASE_IDLE && s->is_refusing && !s->is_store_failing && !s->is_ended) {
         s->phase = PHASE_RESERVING; /* without a batch: only to see whether there is room */
         add_action(out, SEQUENCER_RESERVE)->bytes = s->limits.batch_bytes_max;
     }

@@ -23,6 +23,7 @@ struct sequencer_thread {
     _Atomic uint64_t indexed;
     atomic_bool wants_snapshot;
     atomic_bool is_blocked; /* a batch waits for what others tell: they must wake us */
+    atomic_bool is_ending;  /* what waits is refused */
     atomic_bool is_stopping;
     pthread_mutex_t mutex; /* guards the two below */
     bool has_store_failed;
@@ -32,6 +33,7 @@ struct sequencer_thread {
     uint64_t stored_seen;
     uint64_t indexed_seen;
     uint64_t retried_ms;
+    bool has_ended;
 
     /* Written by the sequencer thread, read by any. */
     _Atomic uint64_t durable_size;
@@ -203,9 +205,7 @@ static void perform(struct sequencer_thread *t, struct sequencer_action *action)
         log_error(LOG_LEVEL_ERROR, "refusing_entries", &action->err);
         break;
     case SEQUENCER_ADMIT:
-        if (!atomic_load(&t->is_stopping)) {
-            pool_open(t->options.pool);
-        }
+        pool_open(t->options.pool);
         log_event(LOG_LEVEL_INFO, "admitting_entries", "%s", "");
         break;
     case SEQUENCER_HALT:
@@ -265,6 +265,11 @@ static void step_told(struct sequencer_thread *t)
     struct err err;
     if (take_store_failure(t, &err)) {
         step(t, (struct sequencer_event){ .type = SEQUENCER_STORE_FAILED, .err = &err });
+    }
+    if (atomic_load(&t->is_ending) && !t->has_ended) {
+        t->has_ended = true;
+        err_set(&err, E_UNAVAILABLE, "not accepting entries: the log is stopping");
+        step(t, (struct sequencer_event){ .type = SEQUENCER_END, .err = &err });
     }
     uint64_t now = now_ms();
     if (now - t->retried_ms >= RETRY_MS) {
@@ -355,6 +360,10 @@ static void wake_if_blocked(struct sequencer_thread *t)
 
 void sequencer_thread_on_stored(struct sequencer_thread *t, uint64_t size)
 {
+    /* A failure that is not told yet is over: told after this, nothing would ever revoke it. */
+    pthread_mutex_lock(&t->mutex);
+    t->has_store_failed = false;
+    pthread_mutex_unlock(&t->mutex);
     raise_to(&t->stored, size);
     wake_if_blocked(t);
 }
@@ -370,6 +379,7 @@ void sequencer_thread_on_store_failed(struct sequencer_thread *t, const struct e
     pthread_mutex_lock(&t->mutex);
     t->has_store_failed = true;
     t->store_err = *err;
+    t->store_err.code = E_UNAVAILABLE; /* whatever it is: for callers it may pass */
     pthread_mutex_unlock(&t->mutex);
     pool_wake(t->options.pool);
 }
@@ -386,14 +396,21 @@ struct sequencer_stats sequencer_thread_stats(const struct sequencer_thread *t)
     };
 }
 
+void sequencer_thread_end(struct sequencer_thread *t)
+{
+    atomic_store(&t->is_ending, true);
+    pool_wake(t->options.pool);
+}
+
 void sequencer_thread_stop(struct sequencer_thread *t)
 {
-    if (t == NULL) {
-        return;
-    }
     atomic_store(&t->is_stopping, true);
     pool_wake(t->options.pool);
     pthread_join(t->thread, NULL);
+}
+
+void sequencer_thread_free(struct sequencer_thread *t)
+{
     sequencer_free(t->options.sequencer);
     pthread_mutex_destroy(&t->mutex);
     mem_free(t);

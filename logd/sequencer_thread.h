@@ -59,7 +59,13 @@ void sequencer_thread_on_indexed(struct sequencer_thread *thread, uint64_t size)
 
 struct sequencer_stats sequencer_thread_stats(const struct sequencer_thread *thread);
 
-/* Commits what is in the pool, which must be closed, then stops. NULL is fine. */
+/* From now on refuses what it has not committed, and what comes: nobody waits any more. Any thread. */
+void sequencer_thread_end(struct sequencer_thread *thread);
+
+/* Stops once every submission in the pool, which must be closed, is answered. */
 void sequencer_thread_stop(struct sequencer_thread *thread);
+
+/* After the stop, when nobody is left who tells it anything. */
+void sequencer_thread_free(struct sequencer_thread *thread);
 
 #endif

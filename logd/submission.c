@@ -7,20 +7,40 @@
 #include <assert.h>
 #include <stdalign.h>
 
-struct submission *submission_new(size_t count, size_t bytes)
+/* Of the allocation: indices, leaves, duplicate, and last the entries. */
+static size_t bytes_before_entries(size_t count)
 {
-    assert(count >= 1);
-    assert(count <= ENTRIES_PER_CALL_MAX);
-    size_t entries_bytes = bytes + 2 * count;
-    size_t head = sizeof(struct submission);
-    struct submission *submission = mem_alloc(
-        head + count * (sizeof(uint64_t) + sizeof(struct hash) + sizeof(bool)) + entries_bytes);
-    *submission = (struct submission){ .next = NULL };
+    return sizeof(struct submission) +
+           count * (sizeof(uint64_t) + sizeof(struct hash) + sizeof(bool));
+}
+
+static void set_places(struct submission *submission, size_t count)
+{
     static_assert(sizeof(struct submission) % alignof(uint64_t) == 0, "indices come first");
     submission->indices = (uint64_t *)(submission + 1);
     submission->leaves = (struct hash *)(submission->indices + count);
     submission->duplicate = (bool *)(submission->leaves + count);
     submission->entries = (uint8_t *)(submission->duplicate + count);
+}
+
+struct submission *submission_new(size_t count, size_t bytes)
+{
+    assert(count >= 1);
+    assert(count <= ENTRIES_PER_CALL_MAX);
+    size_t entries_bytes = bytes + 2 * count;
+    struct submission *submission = mem_alloc(bytes_before_entries(count) + entries_bytes);
+    *submission = (struct submission){ .next = NULL };
+    set_places(submission, count);
+    return submission;
+}
+
+struct submission *submission_drop_entries(struct submission *submission)
+{
+    size_t count = submission->count;
+    submission = mem_realloc(submission, bytes_before_entries(count));
+    set_places(submission, count);
+    submission->entries = NULL;
+    submission->entries_bytes = 0;
     return submission;
 }
 

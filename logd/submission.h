@@ -33,6 +33,10 @@ struct submission {
 struct submission *submission_new(size_t count, size_t bytes);
 void submission_free(struct submission *submission);
 
+/* Gives the memory of the entries back once they are in the log; the submission may move. The results
+ * and the leaf hashes stay. */
+MUST_USE struct submission *submission_drop_entries(struct submission *submission);
+
 /* Adds the next entry and hashes it. Requires that it was counted in submission_new. */
 void submission_add(struct submission *submission, struct span entry);
 

@@ -180,6 +180,8 @@ class Limits(Running):
         ):
             self.assert_refused(grpc.StatusCode.NOT_FOUND, ".", service + method, message)
         for method, message in (
+            ("GetInclusionProof", b""),
+            ("GetReceipt", b""),
             ("GetInclusionProof", rpc.field(2, b"short")),
             ("GetInclusionProof", rpc.field(1, 2**64 - 1)),
             ("GetConsistencyProof", rpc.field(1, 2) + rpc.field(2, 1)),
@@ -662,17 +664,17 @@ class Damage(unittest.TestCase):
         self.assertTrue(self.log.get("/healthz").body.startswith(b"ok\n"))
 
     def test_a_damaged_hash_tile_is_never_served_and_is_rebuilt_from_the_entries(self):
-        for path in ("tile/0/000", "tile/0/003"):
-            for how in ("flip", "short", "long", "empty", "missing"):
-                with self.subTest(path=path, how=how):
-                    self.check_damage(path, how)
-                    self.assertEqual(self.log.stop(), 0)
-                    # The root of this tile is needed to go on: it refuses to start, and says how to.
-                    code, text = self.log.fails_to_start()
-                    self.assertEqual(code, 3, text)
-                    self.assertRegex(text, "tile.*fsck --dir DIR --repair")
-                    self.assertIn(path, self.log.fsck(0, "--repair").stdout)
-                    self.check_mended(path)
+        for how in ("flip", "short", "long", "empty", "missing"):
+            path = "tile/0/003" if how == "long" else "tile/0/000"
+            with self.subTest(path=path, how=how):
+                self.check_damage(path, how)
+                self.assertEqual(self.log.stop(), 0)
+                # The root of this tile is needed to go on: it refuses to start, and says what to do.
+                code, text = self.log.fails_to_start()
+                self.assertEqual(code, 3, text)
+                self.assertRegex(text, "tile.*fsck --dir DIR --repair")
+                self.assertIn(path, self.log.fsck(0, "--repair").stdout)
+                self.check_mended(path)
 
     def test_a_damaged_bundle_is_never_served_and_is_mended_from_a_mirror_only(self):
         path = "tile/entries/001"

@@ -18,15 +18,13 @@ import reader
 import tlog
 from logd import Logd, courtroll, wait_until
 
-STORE_MIB = 96
+DISK_MIB = 96
 BATCH = 200  # entries of one append
 
 
-def mount(directory, mib):
-    return subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", directory],
-        capture_output=True, check=False,
-    )
+def mount(*arguments):
+    """The exit code."""
+    return subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode
 
 
 def unmount(directory):
@@ -34,8 +32,7 @@ def unmount(directory):
 
 
 with tempfile.TemporaryDirectory() as probe:
-    done = mount(probe, 1) if os.geteuid() == 0 else None
-    if done is None or done.returncode != 0:
+    if os.geteuid() != 0 or mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", probe) != 0:
         print("this user may not mount a tmpfs")
         sys.exit(77)
     unmount(probe)
@@ -46,13 +43,16 @@ class FullDisk(unittest.TestCase):
         """A log whose directory `full`, "log" or "journal", is a small tmpfs."""
         log = Logd(is_started=False, checkpoint_interval_ms=10)
         self.addCleanup(log.close)
-        self.small = os.path.join(log.data, full)
-        os.makedirs(self.small)
+        store, self.disk = os.path.join(log.data, full), os.path.join(log.dir, "disk")
+        os.makedirs(store)
+        os.makedirs(self.disk)
         os.chmod(log.data, 0o755)
-        os.chmod(self.small, 0o755 if full == "log" else 0o700)
-        self.assertEqual(mount(self.small, STORE_MIB).returncode, 0)
-        self.addCleanup(unmount, self.small)
-        os.chmod(self.small, 0o755 if full == "log" else 0o700)
+        self.assertEqual(mount("-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", self.disk), 0)
+        self.addCleanup(unmount, self.disk)
+        self.small = os.path.join(self.disk, full)
+        os.mkdir(self.small, 0o755 if full == "log" else 0o700)
+        self.assertEqual(mount("--bind", self.small, store), 0)
+        self.addCleanup(unmount, store)
         log.start()
         self.log, self.acknowledged = log, {}
         return log
@@ -62,7 +62,7 @@ class FullDisk(unittest.TestCase):
             self.log.process.kill()  # before the unmount, also when the test has failed
 
     def fill(self):
-        path = os.path.join(self.small, "filler")
+        path = os.path.join(self.disk, "filler")
         with open(path, "ab", buffering=0) as file:
             block = b"x" * 65536
             while block:
@@ -72,7 +72,7 @@ class FullDisk(unittest.TestCase):
                     block = block[: len(block) // 2]
 
     def free(self):
-        os.unlink(os.path.join(self.small, "filler"))
+        os.unlink(os.path.join(self.disk, "filler"))
 
     def append(self, number):
         """One call of BATCH entries: its refusal in words, or None when all were acknowledged."""

@@ -540,8 +540,11 @@ class PartialsGo(Case):
             while time.monotonic() < full_at + 55:
                 self.assertEqual(exist(), [True, True])
                 time.sleep(1)
-            wait_until(lambda: exist() == [False, False], "partial tiles are removed", timeout=60)
-            for path in ("tile/0/001.p/44", "tile/entries/001.p/44", "tile/1/000.p/1"):
+            time.sleep(10)
+            log.append(b"news")  # a log removes them when it next publishes
+            log.wait_published(301)
+            wait_until(lambda: exist() == [False, False], "partial tiles are removed", timeout=5)
+            for path in ("tile/0/001.p/45", "tile/entries/001.p/45", "tile/1/000.p/1"):
                 self.assert_immutable(log.get("/" + path))
             log.fsck()
             log.restart()

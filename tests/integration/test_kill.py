@@ -251,11 +251,8 @@ class Life:
             count = self.seeds.randrange(1, 40)
             child = self.command("--promise", self.promises)
             self.told.sending(source, count - 1)
-            try:
+            with contextlib.suppress(OSError), child.stdin:
                 child.stdin.write(b"".join(make_entry(source, i) + b"\n" for i in range(count)))
-                child.stdin.close()
-            except OSError:
-                pass
             self.take_answers(child, source)
             if child.wait() != 0:
                 return
@@ -530,6 +527,8 @@ class Check:
 
     def asked_again(self, rng):
         """Deduplication: what is logged is found again, whenever it was logged."""
+        if self.tree.size == 0:
+            return
         last = max(self.tree.size - 2000, 0)
         indices = [rng.randrange(last, self.tree.size) for _ in range(ASKED_AGAIN // 2)]
         indices += [rng.randrange(self.tree.size) for _ in range(ASKED_AGAIN // 2)]

@@ -5,6 +5,8 @@
 #include "store/tiles_memory.h"
 #include "tests/support/files.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -13,8 +15,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -328,6 +332,75 @@ static void indexer_stops_while_it_cannot_write(void **state)
     assert_misses(0);
 }
 
+/* The entries above the last full tile come as a job; of a time without deduplication one of them may
+ * equal an earlier entry, which stays the one that is found. */
+static void indexer_keeps_the_first_copy_of_what_it_found(void **state)
+{
+    (void)state;
+    write_tiles(256);
+    struct index_job *tail = mem_alloc(sizeof *tail + 2 * sizeof tail->leaves[0]);
+    *tail = (struct index_job){ .first = 256, .count = 2 };
+    tail->leaves[0] = leaf_of(10);
+    tail->leaves[1] = leaf_of(257);
+    start(258);
+    indexer_add(indexer, tail);
+    wait_indexed(258);
+    assert_finds(0, 256);
+    assert_finds(257, 258);
+}
+
+/* Of every table: the block with the smallest keys, which is not looked at when it is opened. */
+static void damage_tables(void)
+{
+    static const uint8_t junk[64] = { 1 };
+    DIR *stream = opendir(dir);
+    assert_non_null(stream);
+    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;) {
+        size_t len = strlen(entry->d_name);
+        if (len < 4 || strcmp(entry->d_name + len - 4, ".ldb") != 0) {
+            continue;
+        }
+        int fd = openat(dirfd(stream), entry->d_name, O_WRONLY);
+        assert_true(fd >= 0);
+        assert_int_equal(pwrite(fd, junk, sizeof junk, 100), sizeof junk);
+        close(fd);
+    }
+    closedir(stream);
+}
+
+static void indexer_that_is_found_damaged_is_removed(void **state)
+{
+    (void)state;
+    write_tiles(20 * 256);
+    start(20 * 256);
+    wait_indexed(20 * 256);
+    stop();
+    start(20 * 256); /* moves the log of the store into a table */
+    wait_ready();
+    stop();
+    damage_tables();
+    start(20 * 256);
+    wait_ready();
+    for (uint64_t i = 0; i < 20 * 256; i++) {
+        struct hash leaf = leaf_of(i);
+        uint64_t index;
+        if (indexer_find(indexer, &leaf, &index, &err) != E_OK) {
+            break;
+        }
+    }
+    assert_int_equal(err.code, E_CORRUPT);
+    for (int ms = 0; ms < WAIT_MS && !is_damaged; ms++) {
+        pause_ms(1);
+    }
+    assert_true(is_damaged);
+    stop();
+    is_damaged = false;
+    start(20 * 256);
+    wait_indexed(20 * 256);
+    assert_finds(0, 20 * 256);
+    assert_false(is_damaged);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -343,6 +416,8 @@ int main(void)
         CASE(indexer_without_its_tiles_is_unavailable),
         CASE(indexer_that_could_not_write_catches_up),
         CASE(indexer_stops_while_it_cannot_write),
+        CASE(indexer_keeps_the_first_copy_of_what_it_found),
+        CASE(indexer_that_is_found_damaged_is_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,6 +144,23 @@ static void pool_closed_says_why(void **state)
     pool_free(pool);
 }
 
+/* What comes after it neither opens the pool nor takes the reason's place. */
+static void pool_ended_stays_closed(void **state)
+{
+    (void)state;
+    struct err err;
+    char reason[64];
+    struct pool *pool = pool_new(10, 1000);
+    pool_close(pool, "the disk is full");
+    pool_end(pool, "stopping");
+    pool_open(pool);
+    pool_close(pool, "the disk is full");
+    assert_true(pool_is_closed(pool, reason, sizeof reason));
+    assert_string_equal(reason, "stopping");
+    assert_int_equal(push_refused(pool, "a", &err), E_UNAVAILABLE);
+    pool_free(pool);
+}
+
 static void pool_wait_ends_in_time(void **state)
 {
     (void)state;
@@ -270,6 +287,7 @@ int main(void)
         cmocka_unit_test(pool_is_full_at_its_bytes),
         cmocka_unit_test(pool_counts_what_is_taken_until_it_is_released),
         cmocka_unit_test(pool_closed_says_why),
+        cmocka_unit_test(pool_ended_stays_closed),
         cmocka_unit_test(pool_wait_ends_in_time),
         cmocka_unit_test(pool_wait_does_not_sleep_on_news),
         cmocka_unit_test(pool_wait_is_woken),

@@ -735,6 +735,84 @@ static void sequencer_admits_before_it_takes_a_held_batch_up(void **state)
     assert_actions(SEQUENCER_TRIM, SEQUENCER_ADMIT, SEQUENCER_RESERVE);
 }
 
+/* -- The end -- */
+
+static void sequencer_end_answers_who_may_wait_for_ever(void **state)
+{
+    (void)state;
+    submit_words("a");
+    looked_up();
+    told_error(SEQUENCER_RESERVED, E_BUSY);
+    submit_words("b");
+    assert_nothing();
+    told_error(SEQUENCER_END, E_UNAVAILABLE);
+    assert_actions(SEQUENCER_ANSWER, SEQUENCER_ANSWER);
+    assert_int_equal(action(0)->err.code, E_UNAVAILABLE);
+    assert_int_equal(action(1)->err.code, E_UNAVAILABLE);
+    assert_true(sequencer_is_idle(s));
+    assert_int_equal(edge_size(sequencer_edge(s)), 0);
+}
+
+static void sequencer_end_answers_who_waits_for_the_index(void **state)
+{
+    (void)state;
+    sequencer_free(s);
+    struct sequencer_limits limits = with_dedup;
+    limits.unindexed_max = 2;
+    start(&limits);
+    append_words("a b c");
+    submit_words("d");
+    assert_nothing();
+    told_error(SEQUENCER_END, E_UNAVAILABLE);
+    assert_actions(SEQUENCER_ANSWER);
+    assert_int_equal(action(0)->err.code, E_UNAVAILABLE);
+    assert_true(sequencer_is_idle(s));
+}
+
+static void sequencer_end_finishes_the_batch_on_its_way(void **state)
+{
+    (void)state;
+    submit_to_commit(entries_submission("a"));
+    submit_words("b");
+    durable = 1;
+    told_error(SEQUENCER_END, E_UNAVAILABLE);
+    assert_nothing();
+    told(SEQUENCER_COMMITTED);
+    assert_actions(SEQUENCER_STORE, SEQUENCER_INDEX, SEQUENCER_ANSWER, SEQUENCER_ANSWER);
+    assert_int_equal(action(2)->err.code, E_OK);
+    assert_int_equal(action(3)->err.code, E_UNAVAILABLE);
+}
+
+/* Neither space nor time admits again. */
+static void sequencer_end_is_for_good(void **state)
+{
+    (void)state;
+    append(entries_numbered(0, 300));
+    told_error(SEQUENCER_STORE_FAILED, E_UNAVAILABLE);
+    told_error(SEQUENCER_END, E_UNAVAILABLE);
+    assert_nothing();
+    told_size(SEQUENCER_STORED, 300);
+    assert_actions(SEQUENCER_TRIM);
+    told(SEQUENCER_RETRY);
+    assert_nothing();
+    submit_words("a");
+    assert_actions(SEQUENCER_ANSWER);
+    assert_int_equal(action(0)->err.code, E_UNAVAILABLE);
+}
+
+static void sequencer_end_does_not_wait_for_room(void **state)
+{
+    (void)state;
+    submit_words("a");
+    looked_up();
+    told_error(SEQUENCER_END, E_UNAVAILABLE);
+    assert_nothing();
+    told_error(SEQUENCER_RESERVED, E_BUSY);
+    assert_actions(SEQUENCER_ANSWER);
+    assert_int_equal(action(0)->err.code, E_BUSY);
+    assert_true(sequencer_is_idle(s));
+}
+
 /* -- Storing -- */
 
 static void sequencer_trims_to_full_tiles(void **state)
@@ -870,6 +948,11 @@ int main(void)
         CASE(sequencer_holds_a_batch_while_the_journal_is_full),
         CASE(sequencer_refuses_a_held_batch_when_the_disk_fills_up),
         CASE(sequencer_admits_before_it_takes_a_held_batch_up),
+        CASE(sequencer_end_answers_who_may_wait_for_ever),
+        CASE(sequencer_end_answers_who_waits_for_the_index),
+        CASE(sequencer_end_finishes_the_batch_on_its_way),
+        CASE(sequencer_end_is_for_good),
+        CASE(sequencer_end_does_not_wait_for_room),
         CASE(sequencer_trims_to_full_tiles),
         CASE(sequencer_halts_when_a_commit_fails),
         CASE(sequencer_shows_no_tree_that_may_not_be_durable),

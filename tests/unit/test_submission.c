@@ -61,6 +61,29 @@ static void submission_has_room_for_every_count(void **state)
     }
 }
 
+static void submission_keeps_its_results_without_its_entries(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[ENTRY_BYTES_MAX];
+    struct submission *submission = submission_new(2, sizeof bytes + 1);
+    submission_add(submission, span_of(bytes, sizeof bytes));
+    submission_add(submission, span_of(bytes, 1));
+    struct hash leaves[2] = { submission->leaves[0], submission->leaves[1] };
+    for (size_t i = 0; i < 2; i++) {
+        submission->indices[i] = 7 + i;
+        submission->duplicate[i] = i == 1;
+    }
+    submission = submission_drop_entries(submission);
+    assert_int_equal(submission->count, 2);
+    assert_int_equal(submission->entries_bytes, 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(submission->indices[i], 7 + i);
+        assert_int_equal(submission->duplicate[i], i == 1);
+        assert_true(hash_is_equal(&submission->leaves[i], &leaves[i]));
+    }
+    submission_free(submission);
+}
+
 static void make_none(void)
 {
     submission_free(submission_new(0, 0));
@@ -91,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(submission_encodes_entries_as_a_bundle),
         cmocka_unit_test(submission_has_room_for_every_count),
+        cmocka_unit_test(submission_keeps_its_results_without_its_entries),
         cmocka_unit_test(submission_insists_on_its_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
