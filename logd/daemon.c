@@ -26,7 +26,8 @@ enum {
     INTEGRATOR_WORKERS = 4,
     WORK_RUNNING_MAX = 2, /* of libuv's four workers: the others are for rounds and tiles */
     UNINDEXED_MAX = 256 * 1024,
-    DRAIN_MS = 3000, /* to publish what was committed; all of a stop takes 5 s at most */
+    DRAIN_MS = 3000, /* to publish what was committed */
+    STOP_MS = 5000,  /* and then for everything else: peers that do not read, a slow disk */
     DRAIN_POLL_MS = 20,
     INDEX_WAIT_MS = 500, /* most restarts: so that who waits for event=ready is admitted at once */
     GRACE_MS = 500,
@@ -423,13 +424,22 @@ static bool is_drained(const struct daemon *d)
     return pool_entries(d->parts.pool) == 0 && published_size(d->parts.published) == durable;
 }
 
+/* Nobody waits for an answer any more, and what was acknowledged is in the journal: what is missing is
+ * only tidiness. gRPC, for one, waits for peers whose connections are full. */
+static void on_stop_overdue(uv_timer_t *timer)
+{
+    (void)timer;
+    log_event(LOG_LEVEL_WARN, "stop_forced", "after_ms=%d", STOP_MS);
+    _exit(DAEMON_STOPPED);
+}
+
 static void on_drain_tick(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     if (!is_drained(d) && !d->is_paused && now_ms() < d->drain_until_ms) {
         return;
     }
-    uv_timer_stop(&d->drain_timer);
+    uv_timer_start(&d->drain_timer, on_stop_overdue, STOP_MS, 0);
     sequencer_thread_end(d->parts.sequencer);
     append_service_flush(d->append);
     read_service_end(d->reads);

@@ -15,7 +15,9 @@
 enum {
     RETRY_MS = 1000,
     PROGRESS_TILES = 20000,
-    BATCH_MAX = 16384 /* leaves put at once */
+    BATCH_MAX = 16384, /* leaves put at once */
+    FEW = 4096,        /* leaves that are not worth a batch yet */
+    LINGER_MS = 20
 };
 
 static const char catching_up[] = "the deduplication index is catching up";
@@ -219,6 +221,22 @@ static bool catch_up(struct indexer *indexer, struct err *err)
     return true;
 }
 
+static bool has_few(const struct index_job *jobs)
+{
+    size_t count = 0;
+    for (const struct index_job *at = jobs; at != NULL && count < FEW; at = at->next) {
+        count += at->count;
+    }
+    return count < FEW;
+}
+
+/* Lets a few more commits come in: a batch of many keys costs less for each. */
+static void linger(void)
+{
+    const struct timespec pause = { .tv_nsec = LINGER_MS * 1000000L };
+    nanosleep(&pause, NULL);
+}
+
 /* Takes the oldest job, and with it as many of those behind it as make one good batch: the index
  * works best on many keys at once. NULL when stopping or damaged. */
 static struct index_job *take_jobs(struct indexer *indexer)
@@ -226,6 +244,11 @@ static struct index_job *take_jobs(struct indexer *indexer)
     pthread_mutex_lock(&indexer->mutex);
     while (indexer->jobs == NULL && !indexer->is_stopping && !indexer->is_damaged) {
         pthread_cond_wait(&indexer->wake, &indexer->mutex);
+    }
+    if (has_few(indexer->jobs) && !indexer->is_stopping) {
+        pthread_mutex_unlock(&indexer->mutex);
+        linger();
+        pthread_mutex_lock(&indexer->mutex);
     }
     struct index_job *first = indexer->is_stopping || indexer->is_damaged ? NULL : indexer->jobs;
     if (first != NULL) {
@@ -312,6 +335,7 @@ static void report_damage(struct indexer *indexer, const struct err *err)
 static void *run(void *arg)
 {
     struct indexer *indexer = arg;
+    pthread_setname_np(pthread_self(), "indexer");
     struct err err = { .code = E_OK };
     if (!catch_up(indexer, &err)) {
         give_up(indexer, &err);

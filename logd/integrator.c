@@ -12,6 +12,8 @@
 enum {
     WORKERS_MAX = 8,
     RETRY_MS = 1000,
+    FEW = 32, /* files in one job */
+    LINGER_MS = 20,
 };
 
 /* What is written between two syncs. */
@@ -117,12 +119,34 @@ static void job_append(struct job *job, struct resource *resources, uint64_t siz
     job->size = size;
 }
 
+/* So few files that a sync of their directories would cost more than they do. */
+static bool has_few(const struct job *job)
+{
+    size_t count = 0;
+    for (const struct resource *at = job->resources; at != NULL && count < FEW; at = at->next) {
+        count++;
+    }
+    return count < FEW;
+}
+
+/* Lets a few more commits come in: one sync does for all of them. */
+static void linger(void)
+{
+    const struct timespec pause = { .tv_nsec = LINGER_MS * 1000000L };
+    nanosleep(&pause, NULL);
+}
+
 /* Waits for something to do; false when there is nothing and never will be. */
 static bool take_job(struct integrator *integrator, struct job *job)
 {
     pthread_mutex_lock(&integrator->mutex);
     while (integrator->added.size <= job->size && !integrator->is_stopping) {
         pthread_cond_wait(&integrator->wake, &integrator->mutex);
+    }
+    if (has_few(&integrator->added) && !integrator->is_stopping) {
+        pthread_mutex_unlock(&integrator->mutex);
+        linger();
+        pthread_mutex_lock(&integrator->mutex);
     }
     bool has_more = integrator->added.size > job->size;
     if (has_more) {
@@ -153,6 +177,7 @@ static bool wait_for_retry(struct integrator *integrator)
 static void *run(void *arg)
 {
     struct integrator *integrator = arg;
+    pthread_setname_np(pthread_self(), "integrator");
     struct job job = { .size = atomic_load(&integrator->stored) };
     job.last = &job.resources;
     struct err err;

@@ -20,6 +20,9 @@ void parts_status(struct parts *parts, struct status *out)
         .bytes_written = process.written_bytes,
     };
     out->durable_size = out->stats.durable_size;
+    if (out->stored_size >= out->durable_size / TILE_WIDTH * TILE_WIDTH) {
+        out->stored_size = out->durable_size; /* no full tile is missing */
+    }
     bool is_refusing = pool_is_closed(parts->pool, out->reason, sizeof out->reason);
     bool is_blind = !is_refusing && parts->indexer != NULL &&
                     !indexer_is_ready(parts->indexer, out->reason, sizeof out->reason);

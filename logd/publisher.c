@@ -13,19 +13,24 @@
 #include <time.h>
 
 enum {
+    CLEAN_MS = 10 * 1000,      /* between two looks for partial tiles that may go */
     PRUNE_MS = 60 * 60 * 1000, /* between two looks at the archive */
-    PRUNE_DAY_MS = 10 * 1000,  /* between two days, when several are due */
+};
+
+enum step_kind {
+    STEP_PREPARE,
+    STEP_PUBLISH,
+    STEP_CLEAN
 };
 
 /* One step on a worker: it touches its own fields, the stores and the signer, one at a time. */
 struct step {
     uv_work_t request;
     struct publisher *publisher;
-    enum round_action_type type;
-    struct snapshot *snapshot; /* the round's, borrowed */
+    enum step_kind kind;
+    struct snapshot *snapshot; /* the round's, borrowed; not for CLEAN */
     struct buf note;           /* PREPARE fills it, PUBLISH reads it */
     int64_t unix_s;
-    uint64_t published; /* size */
     enum err_code rc;
     struct err err;
 };
@@ -39,6 +44,8 @@ struct publisher {
     struct snapshot *snapshot; /* of the round under way; owned */
     struct step step;
     bool is_stepping;
+    bool has_next; /* a step of the round waits until CLEAN has ended */
+    enum step_kind next;
     bool is_started;
 
     pthread_mutex_t mutex; /* guards the two below */
@@ -47,6 +54,7 @@ struct publisher {
 
     uv_async_t wake;
     uv_timer_t timer;
+    uv_timer_t clean_timer;
     int open_handles;
     bool is_closing;
     void *closed_ctx;
@@ -82,24 +90,6 @@ static enum err_code prepare(struct step *step)
     return rc;
 }
 
-/* What is old enough goes, a little at a time. Failures wait for the next publication. */
-static void clean_up(struct step *step)
-{
-    struct publisher *publisher = step->publisher;
-    struct tiles *tiles = publisher->options.tiles;
-    uint64_t now = now_ms();
-    partials_remove_due(publisher->partials, tiles, step->snapshot->checkpoint.size, now);
-    if (now < publisher->prune_ms) {
-        return;
-    }
-    bool has_more = false;
-    struct err err;
-    if (archive_prune(tiles, step->unix_s, &has_more, &err) != E_OK) {
-        log_error(LOG_LEVEL_WARN, "archive_not_pruned", &err);
-    }
-    publisher->prune_ms = now + (has_more ? PRUNE_DAY_MS : PRUNE_MS);
-}
-
 /* The archive first: what was ever published is in it. */
 static enum err_code publish(struct step *step)
 {
@@ -108,16 +98,43 @@ static enum err_code publish(struct step *step)
     if (rc == E_OK) {
         rc = tiles_replace(tiles, "checkpoint", buf_span(&step->note), &step->err);
     }
-    if (rc == E_OK) {
-        clean_up(step);
-    }
     return rc;
+}
+
+/* What is old enough goes, a little at a time. Failures wait for the next time. */
+static void clean(struct step *step)
+{
+    struct publisher *publisher = step->publisher;
+    struct tiles *tiles = publisher->options.tiles;
+    uint64_t now = now_ms();
+    partials_remove_due(publisher->partials, tiles, published_size(publisher->options.published),
+                        now);
+    if (now < publisher->prune_ms) {
+        return;
+    }
+    bool has_more = false;
+    struct err err;
+    if (archive_prune(tiles, step->unix_s, &has_more, &err) != E_OK) {
+        log_error(LOG_LEVEL_WARN, "archive_not_pruned", &err);
+    }
+    publisher->prune_ms = has_more ? now : now + PRUNE_MS;
 }
 
 static void run_step(uv_work_t *request)
 {
     struct step *step = request->data;
-    step->rc = step->type == ROUND_PREPARE ? prepare(step) : publish(step);
+    step->rc = E_OK;
+    switch (step->kind) {
+    case STEP_PREPARE:
+        step->rc = prepare(step);
+        break;
+    case STEP_PUBLISH:
+        step->rc = publish(step);
+        break;
+    case STEP_CLEAN:
+        clean(step);
+        break;
+    }
 }
 
 /* -- Loop thread -- */
@@ -143,7 +160,7 @@ static void note_outcome(struct publisher *publisher, const struct step *step)
     if (step->rc != E_OK) {
         publisher->is_failing = true;
         publisher->failure = step->err;
-    } else if (step->type == ROUND_PUBLISH) {
+    } else if (step->kind == STEP_PUBLISH) {
         publisher->is_failing = false;
     }
     pthread_mutex_unlock(&publisher->mutex);
@@ -162,14 +179,13 @@ static void make_public(struct publisher *publisher, struct step *step)
     http_body_release(note);
 }
 
-static void on_step_done(uv_work_t *request, int status)
+static void start_step(struct publisher *publisher, enum step_kind kind);
+
+/* What a step of the round has led to. */
+static void end_round_step(struct publisher *publisher, struct step *step)
 {
-    (void)status; /* never cancelled */
-    struct step *step = request->data;
-    struct publisher *publisher = step->publisher;
     bool is_ok = step->rc == E_OK;
-    bool is_published = is_ok && step->type == ROUND_PUBLISH;
-    publisher->is_stepping = false;
+    bool is_published = is_ok && step->kind == STEP_PUBLISH;
     note_outcome(publisher, step);
     if (is_published) {
         make_public(publisher, step);
@@ -180,29 +196,58 @@ static void on_step_done(uv_work_t *request, int status)
         buf_reset(&step->note);
     }
     if (publisher->is_closing) { /* those whom on_published is for may be gone */
-        close_if_done(publisher);
         return;
     }
     if (is_published) {
         publisher->options.on_published(publisher->options.ctx);
     }
-    round_event(publisher, step->type == ROUND_PREPARE ? ROUND_PREPARED : ROUND_PUBLISHED, 0,
-                is_ok);
+    round_event(publisher, step->kind == STEP_PREPARE ? ROUND_PREPARED : ROUND_PUBLISHED, 0, is_ok);
     hear_news(publisher);
 }
 
-static void start_step(struct publisher *publisher, enum round_action_type type)
+static void on_step_done(uv_work_t *request, int status)
 {
-    assert(!publisher->is_stepping);
+    (void)status; /* never cancelled */
+    struct step *step = request->data;
+    struct publisher *publisher = step->publisher;
+    publisher->is_stepping = false;
+    if (step->kind != STEP_CLEAN) {
+        end_round_step(publisher, step);
+    } else if (publisher->has_next && !publisher->is_closing) {
+        publisher->has_next = false;
+        start_step(publisher, publisher->next);
+    }
+    if (publisher->is_closing) {
+        close_if_done(publisher);
+    }
+}
+
+/* One step at a time: the round's own follow each other, but may meet a CLEAN. */
+static void start_step(struct publisher *publisher, enum step_kind kind)
+{
     struct step *step = &publisher->step;
+    if (publisher->is_stepping) {
+        assert(step->kind == STEP_CLEAN);
+        publisher->has_next = true;
+        publisher->next = kind;
+        return;
+    }
     step->request.data = step;
     step->publisher = publisher;
-    step->type = type;
+    step->kind = kind;
     step->snapshot = publisher->snapshot;
     step->unix_s = (int64_t)time(NULL);
     publisher->is_stepping = true;
     int rc = uv_queue_work(publisher->options.loop, &step->request, run_step, on_step_done);
     assert(rc == 0);
+}
+
+static void on_clean_timer(uv_timer_t *timer)
+{
+    struct publisher *publisher = timer->data;
+    if (!publisher->is_stepping && !publisher->is_closing) {
+        start_step(publisher, STEP_CLEAN);
+    }
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -217,8 +262,10 @@ static void perform(struct publisher *publisher, const struct round_action *acti
         sequencer_thread_ask_snapshot(publisher->sequencer);
         break;
     case ROUND_PREPARE:
+        start_step(publisher, STEP_PREPARE);
+        break;
     case ROUND_PUBLISH:
-        start_step(publisher, action->type);
+        start_step(publisher, STEP_PUBLISH);
         break;
     case ROUND_WAIT: {
         uint64_t now = now_ms();
@@ -285,8 +332,11 @@ struct publisher *publisher_new(const struct publisher_options *options)
     int rc = uv_async_init(options->loop, &publisher->wake, on_wake);
     assert(rc == 0);
     uv_timer_init(options->loop, &publisher->timer);
+    uv_timer_init(options->loop, &publisher->clean_timer);
     publisher->wake.data = publisher;
     publisher->timer.data = publisher;
+    publisher->clean_timer.data = publisher;
+    uv_timer_start(&publisher->clean_timer, on_clean_timer, CLEAN_MS, CLEAN_MS);
     return publisher;
 }
 
@@ -355,9 +405,10 @@ static void close_if_done(struct publisher *publisher)
     if (publisher->is_stepping) {
         return;
     }
-    publisher->open_handles = 2;
+    publisher->open_handles = 3;
     uv_close((uv_handle_t *)&publisher->wake, on_handle_closed);
     uv_close((uv_handle_t *)&publisher->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&publisher->clean_timer, on_handle_closed);
 }
 
 void publisher_close(struct publisher *publisher, void *ctx, void (*on_closed)(void *ctx))

@@ -212,18 +212,18 @@ static void keep_resource(void *ctx, const struct tile_path *path, struct span b
     s->resources_last = &resource->next;
 }
 
-/* True when the entry is logged already, here or there. */
+/* True when the entry is logged already; the first copy counts, which after a time without
+ * deduplication may be in the index although a later one is among the recent. */
 static bool find_duplicate(const struct sequencer *s, const struct hash *leaf, uint64_t hit,
                            uint64_t *index)
 {
     if (!s->limits.has_dedup) {
         return false;
     }
-    if (recent_find(&s->recent, leaf, index)) {
-        return true;
+    if (!recent_find(&s->recent, leaf, index) || hit < *index) {
+        *index = hit;
     }
-    *index = hit;
-    return hit != SEQUENCER_NO_HIT;
+    return *index != SEQUENCER_NO_HIT;
 }
 
 static void sequence_entry(struct sequencer *s, struct span encoded, const struct hash *leaf)

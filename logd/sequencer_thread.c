@@ -191,7 +191,9 @@ static void perform(struct sequencer_thread *t, struct sequencer_action *action)
         answer(t, action);
         break;
     case SEQUENCER_STORE:
-        integrator_add(t->options.integrator, action->resources, action->size);
+        if (action->resources != NULL) {
+            integrator_add(t->options.integrator, action->resources, action->size);
+        }
         t->options.on_news(t->options.ctx, action->size);
         break;
     case SEQUENCER_INDEX:
@@ -306,6 +308,7 @@ static void wait_for_more(struct sequencer_thread *t)
 static void *run(void *arg)
 {
     struct sequencer_thread *t = arg;
+    pthread_setname_np(pthread_self(), "sequencer");
     for (;;) {
         step_told(t);
         struct submission *submissions = pool_take(t->options.pool);

@@ -83,7 +83,7 @@ static const struct config_key keys[] = {
     { .name = "journal-bytes-max",
       .kind = CONFIG_INTEGER,
       .value = "67108864",
-      .least = 4 * COMMIT_BYTES_MAX,
+      .least = JOURNAL_BYTES_MIN,
       .most = UINT64_C(1) << 40,
       .help = "Bytes committed that are not in tiles yet; above, commits wait for the tiles." },
 };

@@ -28,6 +28,10 @@ enum {
     COMMIT_ENTRIES_MAX = 16384,
     COMMIT_BYTES_MAX = 8 * 1024 * 1024,
     JOURNAL_BYTES_DEFAULT = 64 * 1024 * 1024,
+    /* No tile takes the entries of the last, partial one: up to 17 MiB stay in the journal, and a
+     * segment of a quarter of its bound ends where the next commit does not fit. Below 55 MiB these
+     * can fill it, and then nothing would ever empty it. */
+    JOURNAL_BYTES_MIN = 64 * 1024 * 1024,
 
     HTTP_HEADER_BYTES_MAX = 16 * 1024,
     HTTP_TARGET_BYTES_MAX = 1024,

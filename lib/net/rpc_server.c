@@ -108,6 +108,7 @@ static void on_event(struct rpc_worker *worker, const grpc_event *event)
 
 static void *worker_run(void *arg)
 {
+    pthread_setname_np(pthread_self(), "grpc");
     struct rpc_worker *worker = arg;
     rpc_worker_current = worker;
     for (;;) {

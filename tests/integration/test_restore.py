@@ -305,7 +305,7 @@ class Lost(Case):
 
     def make_large(self):
         """Three bundles, most of which the journal has forgotten: (line i) -> entry i."""
-        self.log.settings["journal_bytes_max"] = 32 << 20
+        self.log.settings["journal_bytes_max"] = 64 << 20
         self.log.start()
         self.entries = [(b"%d " % i) + b"x" * 60000 for i in range(720)]
         self.append(b"\n".join(self.entries) + b"\n")

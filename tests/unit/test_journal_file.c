@@ -660,6 +660,33 @@ static void a_full_disk_is_told_and_gets_over(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* The entries of a tile that is not full are nowhere else, so no trim makes room: 255 of the largest
+ * must fit, however their commits waste the ends of segments, and then the commit that fills it. */
+static void the_smallest_journal_holds_a_partial_tile(void **state)
+{
+    struct fixture *f = *state;
+    enum {
+        ENTRY = 2 + ENTRY_BYTES_MAX,
+        COMMITS = 5
+    };
+    static const unsigned tails[][COMMITS] = { { 1, 127, 1, 126, 127 },
+                                               { 60, 127, 60, 8, 127 },
+                                               { 127, 1, 127, 0, 127 } };
+    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
+        close_journal(f);
+        files_remove_tree(f->dir);
+        f->dir = files_make_temp_dir();
+        assert_int_equal(journal_file_open(&f->journal, f->dir, JOURNAL_BYTES_MIN, &f->err), E_OK);
+        append(f, COMMIT_BYTES_MAX); /* of full tiles, but for its last entry: one segment full */
+        append(f, COMMIT_BYTES_MAX - SEGMENT_BLOCK * 5);
+        for (size_t j = 0; j < COMMITS; j++) {
+            if (tails[i][j] > 0) {
+                append(f, (size_t)tails[i][j] * ENTRY);
+            }
+        }
+    }
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -687,6 +714,7 @@ int main(void)
         CASE(no_space_is_told_before_the_commit),
         CASE(after_a_failed_append_nothing_is_taken),
         CASE(a_full_disk_is_told_and_gets_over),
+        CASE(the_smallest_journal_holds_a_partial_tile),
     };
     log_set_level(LOG_LEVEL_ERROR); /* cut tails are expected here */
     return cmocka_run_group_tests(tests, NULL, NULL);
