@@ -12,6 +12,7 @@ enum {
     WITNESSED_WAIT_MS = 30 * 1000,
     ANSWER_MARGIN_MS = 100, /* before the caller's deadline */
     TICK_MS = 50,
+    UNPACKED_SMALL = 4096,
     UNPACKED_BYTES_MAX = 2 * CALL_BYTES_MAX + 64 * ENTRIES_PER_CALL_MAX,
     RECEIPT_BYTES_MAX = PROOF_FILE_BYTES_MAX,
 };
@@ -263,7 +264,8 @@ void append_on_call(void *ctx, struct rpc_call *call, struct span message)
 {
     struct append_service *service = ctx;
     struct arena arena;
-    arena_init(&arena, UNPACKED_BYTES_MAX);
+    unsigned char small[UNPACKED_SMALL]; /* most calls: no allocation */
+    arena_init_with(&arena, UNPACKED_BYTES_MAX, small, sizeof small);
     ProtobufCAllocator allocator = { arena_allocate, arena_forget, &arena };
     struct err err;
     Courtroll__V1__AppendRequest *request = NULL;

@@ -13,7 +13,8 @@ enum {
     WORKERS_MAX = 8,
     RETRY_MS = 1000,
     FEW = 32, /* files in one job */
-    LINGER_MS = 20,
+    FILES_PER_WORKER = 16,
+    LINGER_MS = 40,
 };
 
 /* What is written between two syncs. */
@@ -70,6 +71,17 @@ static void *write_resources(void *arg)
     }
 }
 
+/* A thread is worth its start for some files each. */
+static size_t extra_workers(const struct integrator *integrator, const struct job *job)
+{
+    size_t count = 0;
+    for (const struct resource *at = job->resources; at != NULL; at = at->next) {
+        count++;
+    }
+    size_t wanted = count / FILES_PER_WORKER;
+    return wanted < integrator->workers - 1 ? wanted : integrator->workers - 1;
+}
+
 /* Files of one job may be written in any order: none counts before the sync. */
 static enum err_code write_job(struct integrator *integrator, const struct job *job,
                                struct err *err)
@@ -81,8 +93,7 @@ static enum err_code write_job(struct integrator *integrator, const struct job *
     pthread_mutex_init(&writing.mutex, NULL);
     pthread_t threads[WORKERS_MAX];
     size_t started = 0;
-    /* One file: not worth a thread. */
-    size_t wanted = job->resources->next == NULL ? 0 : integrator->workers - 1;
+    size_t wanted = extra_workers(integrator, job);
     while (started < wanted &&
            pthread_create(&threads[started], NULL, write_resources, &writing) == 0) {
         started++;

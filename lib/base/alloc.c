@@ -1,6 +1,7 @@
 #include "base/alloc.h"
 
 #include <stdalign.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,17 @@ void arena_init(struct arena *arena, size_t bytes_max)
     *arena = (struct arena){ .max = bytes_max };
 }
 
+void arena_init_with(struct arena *arena, size_t bytes_max, void *memory, size_t memory_bytes)
+{
+    size_t align = alignof(max_align_t);
+    size_t skip = (align - (uintptr_t)memory % align) % align;
+    *arena = (struct arena){ .max = bytes_max };
+    if (skip < memory_bytes) {
+        arena->first = (unsigned char *)memory + skip;
+        arena->first_room = memory_bytes - skip;
+    }
+}
+
 void arena_clear(struct arena *arena)
 {
     while (arena->blocks != NULL) {
@@ -62,6 +74,8 @@ void arena_clear(struct arena *arena)
         mem_free(arena->blocks);
         arena->blocks = next;
     }
+    arena->first = NULL;
+    arena->first_room = 0;
     arena->used = 0;
 }
 
@@ -72,6 +86,13 @@ void *arena_alloc(struct arena *arena, size_t size)
         return NULL;
     }
     size = (size + align - 1) / align * align;
+    if (size <= arena->first_room) {
+        void *memory = arena->first;
+        arena->first += size;
+        arena->first_room -= size;
+        arena->used += size;
+        return memory;
+    }
     struct arena_block *block = arena->blocks;
     if (block == NULL || block->cap - block->used < size) {
         size_t cap = size > BLOCK_BYTES ? size : BLOCK_BYTES;

@@ -20,11 +20,15 @@ char *mem_strdup(const char *text);
 /* An arena: many small allocations, freed together. One owner. */
 struct arena {
     struct arena_block *blocks; /* newest first; owned */
+    unsigned char *first;       /* the caller's memory, or NULL; borrowed */
+    size_t first_room;          /* bytes of it that are left */
     size_t used;                /* bytes handed out, over all blocks */
     size_t max;                 /* bytes; arena_alloc returns NULL above */
 };
 
 void arena_init(struct arena *arena, size_t bytes_max);
+/* Begins with the caller's `memory`, such as an array on the stack, which must outlive the arena's use. */
+void arena_init_with(struct arena *arena, size_t bytes_max, void *memory, size_t memory_bytes);
 void arena_clear(struct arena *arena);
 
 /* Aligned for any type; NULL when the arena's maximum would be passed. */

@@ -94,6 +94,24 @@ static void arena_gives_null_over_its_maximum(void **state)
     arena_clear(&arena);
 }
 
+static void arena_begins_with_the_callers_memory(void **state)
+{
+    (void)state;
+    unsigned char memory[256];
+    struct arena arena;
+    arena_init_with(&arena, 4096, memory + 1, sizeof memory - 1);
+    unsigned char *first = arena_alloc(&arena, 100);
+    assert_true(first > memory && first + 100 <= memory + sizeof memory);
+    assert_int_equal((uintptr_t)first % 16, 0);
+    unsigned char *second = arena_alloc(&arena, 200); /* does not fit any more */
+    assert_non_null(second);
+    assert_false(second >= memory && second < memory + sizeof memory);
+    unsigned char *third = arena_alloc(&arena, 64);
+    assert_true(third >= first + 100 && third + 64 <= memory + sizeof memory);
+    assert_null(arena_alloc(&arena, 4096));
+    arena_clear(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +120,7 @@ int main(void)
         cmocka_unit_test(out_of_memory_ends_the_process),
         cmocka_unit_test(arena_memory_is_aligned_and_does_not_overlap),
         cmocka_unit_test(arena_gives_null_over_its_maximum),
+        cmocka_unit_test(arena_begins_with_the_callers_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
