@@ -5,14 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
+/* "Not found" is an everyday answer: words without a '%' are only copied. */
 PRINTF_LIKE(3, 0)
 static void set_message(struct err *err, enum err_code code, const char *fmt, va_list args)
 {
     assert(code != E_OK);
     char text[ERR_MSG_MAX]; /* an argument may point into err->msg */
-    vsnprintf(text, sizeof text, fmt, args);
+    const char *message = fmt;
+    if (strchr(fmt, '%') != NULL) {
+        vsnprintf(text, sizeof text, fmt, args);
+        message = text;
+    }
+    size_t len = strnlen(message, ERR_MSG_MAX - 1);
     err->code = code;
-    memcpy(err->msg, text, sizeof text);
+    memmove(err->msg, message, len);
+    err->msg[len] = 0;
 }
 
 enum err_code err_set(struct err *err, enum err_code code, const char *fmt, ...)
