@@ -45,6 +45,7 @@ enum {
     HTTP_PIPELINED_MAX = 32,             /* requests of a connection that are not answered yet */
     HTTP_QUEUED_BYTES_MAX = 1024 * 1024, /* answers a connection has not taken, but for one */
     HTTP_BODIES_BYTES_MAX = 256 * 1024 * 1024, /* request bodies of all connections together */
+    HTTP_ANSWERS_BYTES_MAX = 64 * 1024 * 1024, /* answers all connections have not taken */
     HTTP_LISTENERS_MAX = 8,
     HTTP_DESCRIPTORS_RESERVED = 128, /* left to files, gRPC and outgoing connections */
 
