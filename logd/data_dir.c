@@ -12,17 +12,9 @@ enum {
     FILE_MODE = 0600
 };
 
-static char *join(const char *dir, const char *name)
-{
-    size_t len = strlen(dir) + 1 + strlen(name) + 1;
-    char *path = mem_alloc(len);
-    snprintf(path, len, "%s/%s", dir, name);
-    return path;
-}
-
 static enum err_code lock(struct data_dir *dir, const char *path, struct err *err)
 {
-    char *name = join(path, "lock");
+    char *name = file_join(path, "lock");
     enum err_code rc = file_lock(name, &dir->lock_fd, err);
     mem_free(name);
     if (rc == E_BUSY) {
@@ -34,7 +26,7 @@ static enum err_code lock(struct data_dir *dir, const char *path, struct err *er
 /* The first start writes the log's vkey down; every later one must have the same. */
 static enum err_code bind(const char *path, const struct vkey *log, struct err *err)
 {
-    char *name = join(path, "identity");
+    char *name = file_join(path, "identity");
     struct buf ours = BUF_INIT(1024), theirs = BUF_INIT(1024);
     vkey_put(&ours, log);
     buf_put_str(&ours, "\n");
@@ -59,9 +51,9 @@ enum err_code data_dir_open(struct data_dir *out, const char *path, const struct
 {
     struct data_dir dir = {
         .lock_fd = -1,
-        .log = join(path, "log"),
-        .journal = join(path, "journal"),
-        .index = join(path, "index"),
+        .log = file_join(path, "log"),
+        .journal = file_join(path, "journal"),
+        .index = file_join(path, "index"),
     };
     enum err_code rc = file_make_directory(path, PUBLIC_MODE, err);
     if (rc == E_OK) {

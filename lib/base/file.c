@@ -4,6 +4,8 @@
  * PATH.<pid>-<n>.tmp of file_create. */
 #include "base/file.h"
 
+#include "base/alloc.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -64,6 +66,14 @@ static enum err_code read_chunk(struct buf *out, int fd, size_t chunk, size_t *g
     }
     *got = (size_t)n;
     return E_OK;
+}
+
+char *file_join(const char *dir, const char *name)
+{
+    size_t len = strlen(dir) + 1 + strlen(name) + 1;
+    char *path = mem_alloc(len);
+    snprintf(path, len, "%s/%s", dir, name);
+    return path;
 }
 
 enum err_code file_read(struct buf *out, const char *path, struct err *err)

@@ -14,6 +14,9 @@
 
 #include <sys/types.h>
 
+/* "DIR/NAME"; the caller frees it with mem_free. */
+char *file_join(const char *dir, const char *name);
+
 /* Appends the contents of a file, pipe or device, as far as out->max allows. E_NOT_FOUND;
  * E_TOO_LARGE when there is more than `out` has room for; E_IO. */
 MUST_USE enum err_code file_read(struct buf *out, const char *path, struct err *err);
