@@ -25,8 +25,8 @@ static const char catching_up[] = "the deduplication index is catching up";
 struct indexer {
     const char *dir;
     struct tiles *tiles;
-    uint64_t head;   /* at the start: entries above are looked up before they get an index */
-    uint64_t stored; /* likewise: below it level-0 tiles are read */
+    uint64_t head;  /* at the start: entries above are looked up before they get an index */
+    uint64_t tiled; /* likewise: below it level-0 tiles are read */
     struct indexer_callbacks callbacks;
     pthread_t thread;
     bool is_started;
@@ -68,13 +68,13 @@ static enum err_code open_or_rebuild(struct index **out, const char *dir, uint64
     return rc == E_OK ? index_open(out, dir, err) : rc;
 }
 
-enum err_code indexer_open(struct indexer **out, const char *dir, struct tiles *tiles,
-                           uint64_t head, struct err *err)
+struct indexer *indexer_open(const char *dir, struct tiles *tiles, uint64_t head)
 {
     struct index *index = NULL;
-    enum err_code rc = open_or_rebuild(&index, dir, head, err);
+    struct err err;
+    enum err_code rc = open_or_rebuild(&index, dir, head, &err);
     if (rc != E_OK) {
-        return rc;
+        log_error(LOG_LEVEL_ERROR, "index_not_open", &err);
     }
     struct indexer *indexer = NEW(struct indexer);
     indexer->dir = dir;
@@ -82,7 +82,7 @@ enum err_code indexer_open(struct indexer **out, const char *dir, struct tiles *
     indexer->head = head;
     indexer->index = index;
     indexer->jobs_last = &indexer->jobs;
-    snprintf(indexer->reason, sizeof indexer->reason, "%s", catching_up);
+    snprintf(indexer->reason, sizeof indexer->reason, "%s", rc == E_OK ? catching_up : err.msg);
     pthread_rwlock_init(&indexer->index_lock, NULL);
     pthread_mutex_init(&indexer->mutex, NULL);
     pthread_condattr_t attr;
@@ -90,13 +90,12 @@ enum err_code indexer_open(struct indexer **out, const char *dir, struct tiles *
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&indexer->wake, &attr);
     pthread_condattr_destroy(&attr);
-    *out = indexer;
-    return E_OK;
+    return indexer;
 }
 
 uint64_t indexer_covered(const struct indexer *indexer)
 {
-    return index_covered(indexer->index);
+    return indexer->index == NULL ? 0 : index_covered(indexer->index);
 }
 
 static void set_ready(struct indexer *indexer, bool is_ready, const char *reason)
@@ -133,6 +132,22 @@ static bool pause_for_retry(struct indexer *indexer)
     bool is_stopping = indexer->is_stopping;
     pthread_mutex_unlock(&indexer->mutex);
     return !is_stopping;
+}
+
+/* What the start could not do. False when stopping. */
+static bool open_late(struct indexer *indexer)
+{
+    struct err err;
+    while (indexer->index == NULL) {
+        if (!pause_for_retry(indexer)) {
+            return false;
+        }
+        pthread_rwlock_wrlock(&indexer->index_lock);
+        enum err_code rc = open_or_rebuild(&indexer->index, indexer->dir, indexer->head, &err);
+        pthread_rwlock_unlock(&indexer->index_lock);
+        set_ready(indexer, false, rc == E_OK ? catching_up : err.msg);
+    }
+    return true;
 }
 
 /* A write error is sticky in LevelDB: close, wait, open again. False when stopping or damaged. */
@@ -182,20 +197,39 @@ static bool put(struct indexer *indexer, uint64_t first, const struct hash *leav
     }
 }
 
+/* Reads the level-0 tile of an entry. One that is missing is being stored, or repaired: tried again
+ * until it is there. False when stopping. */
+static bool read_leaves(struct indexer *indexer, uint64_t index, struct buf *tile, struct err *err)
+{
+    struct tile_path path = { false, { 0, index / TILE_WIDTH }, TILE_WIDTH };
+    bool has_failed = false;
+    while (tile_source_read(indexer->tiles, &path, tile, err) != E_OK) {
+        if (!has_failed) {
+            log_error(LOG_LEVEL_ERROR, "index_catch_up", err);
+            set_ready(indexer, false, err->msg);
+        }
+        has_failed = true;
+        buf_reset(tile);
+        if (!pause_for_retry(indexer)) {
+            return false;
+        }
+    }
+    if (has_failed) {
+        set_ready(indexer, false, catching_up);
+    }
+    return true;
+}
+
 /* Indexes what the level-0 tiles have and the index has not. */
 static bool catch_up(struct indexer *indexer, struct err *err)
 {
     uint64_t covered = index_covered(indexer->index);
     uint64_t tiles_done = 0;
-    while (covered < indexer->stored) {
-        struct tile_path path = { false, { 0, covered / TILE_WIDTH }, TILE_WIDTH };
+    while (covered < indexer->tiled) {
         struct buf tile = BUF_INIT(TILE_BYTES);
-        err->code = tile_source_read(indexer->tiles, &path, &tile, err);
-        if (err->code != E_OK) {
-            log_error(LOG_LEVEL_ERROR, "index_catch_up", err);
+        if (!read_leaves(indexer, covered, &tile, err)) {
             buf_clear(&tile);
-            set_ready(indexer, false, err->msg);
-            err->code = E_IO; /* the tile is damaged, not the index */
+            err->code = E_OK; /* whatever is wrong with the tile, the index is not damaged */
             return false;
         }
         size_t skip = covered % TILE_WIDTH;
@@ -208,7 +242,7 @@ static bool catch_up(struct indexer *indexer, struct err *err)
         covered = index_covered(indexer->index);
         if (++tiles_done % PROGRESS_TILES == 0) {
             log_event(LOG_LEVEL_INFO, "index_catch_up", "covered=%llu of=%llu",
-                      (unsigned long long)covered, (unsigned long long)indexer->stored);
+                      (unsigned long long)covered, (unsigned long long)indexer->tiled);
         }
         pthread_mutex_lock(&indexer->mutex);
         bool is_stopping = indexer->is_stopping;
@@ -337,6 +371,9 @@ static void *run(void *arg)
     struct indexer *indexer = arg;
     pthread_setname_np(pthread_self(), "indexer");
     struct err err = { .code = E_OK };
+    if (!open_late(indexer)) {
+        return NULL;
+    }
     if (!catch_up(indexer, &err)) {
         give_up(indexer, &err);
         return NULL;
@@ -363,10 +400,10 @@ static void *run(void *arg)
     return NULL;
 }
 
-void indexer_start(struct indexer *indexer, uint64_t stored,
+void indexer_start(struct indexer *indexer, uint64_t tiled,
                    const struct indexer_callbacks *callbacks)
 {
-    indexer->stored = stored;
+    indexer->tiled = tiled;
     indexer->callbacks = *callbacks;
     indexer->is_started = true;
     if (pthread_create(&indexer->thread, NULL, run, indexer) != 0) {

@@ -20,14 +20,15 @@ struct indexer_callbacks {
     void (*on_damaged)(void *ctx, const struct err *err);
 };
 
-/* Opens the index of a log whose head is `head`. Borrows `tiles` and `dir`. */
-MUST_USE enum err_code indexer_open(struct indexer **out, const char *dir, struct tiles *tiles,
-                                    uint64_t head, struct err *err);
+/* Opens the index of a log whose head is `head`. Borrows `tiles` and `dir`. An index that cannot be
+ * opened now (a full disk) is no error: it is not ready, with the reason, and tried again by the
+ * thread once a second. */
+struct indexer *indexer_open(const char *dir, struct tiles *tiles, uint64_t head);
 uint64_t indexer_covered(const struct indexer *indexer);
 
-/* Starts the thread: indexes [covered, stored) from level-0 tiles, then the jobs, the first of which
- * begins at `stored`. */
-void indexer_start(struct indexer *indexer, uint64_t stored,
+/* Starts the thread: indexes [covered, tiled) from level-0 tiles, waiting for those that are not
+ * stored yet, then the jobs, the first of which begins at `tiled`. */
+void indexer_start(struct indexer *indexer, uint64_t tiled,
                    const struct indexer_callbacks *callbacks);
 void indexer_add(struct indexer *indexer, struct index_job *job);
 

@@ -86,9 +86,6 @@ static size_t extra_workers(const struct integrator *integrator, const struct jo
 static enum err_code write_job(struct integrator *integrator, const struct job *job,
                                struct err *err)
 {
-    if (job->resources == NULL) {
-        return E_OK;
-    }
     struct writing writing = { .tiles = integrator->tiles, .next = job->resources };
     pthread_mutex_init(&writing.mutex, NULL);
     pthread_t threads[WORKERS_MAX];
@@ -113,11 +110,8 @@ static enum err_code write_job(struct integrator *integrator, const struct job *
 
 static void job_clear(struct job *job)
 {
-    while (job->resources != NULL) {
-        struct resource *next = job->resources->next;
-        mem_free(job->resources);
-        job->resources = next;
-    }
+    resource_free_all(job->resources);
+    job->resources = NULL;
     job->last = &job->resources;
 }
 

@@ -24,7 +24,8 @@ struct integrator_callbacks {
 struct integrator *integrator_start(struct tiles *tiles, uint64_t stored, size_t workers,
                                     const struct integrator_callbacks *callbacks);
 
-/* Takes the resources (may be NULL) that a commit up to `size` has filled. */
+/* Takes the resources that a commit up to `size` has filled, or that the start found no room for. NULL:
+ * all are written, and may have to be synced. */
 void integrator_add(struct integrator *integrator, struct resource *resources, uint64_t size);
 
 /* The tree whose full tiles are durable. Any thread. */

@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "store/tile_source.h"
 
+#include <assert.h>
+
 /* Rolls an edge forward over the journal's records. */
 struct replay {
     struct edge *edge;
@@ -11,7 +13,16 @@ struct replay {
     uint64_t until;        /* stop at this size */
     enum err_code rc;      /* of the first failed write */
     struct err *err;
+    struct recovered *out; /* where what is found on the way goes; NULL: nowhere */
+    const struct recovery_sizes *wanted;
+    struct resource **unstored_last;
 };
+
+void recovery_sizes_add(struct recovery_sizes *sizes, uint64_t size)
+{
+    assert(sizes->count < RECOVERY_SIZES_MAX);
+    sizes->sizes[sizes->count++] = size;
+}
 
 /* Entries before this one are in full tiles. */
 static uint64_t first_to_replay(uint64_t first_in_journal)
@@ -46,11 +57,33 @@ static enum err_code find_replay_start(uint64_t *out, struct journal *journal, s
     return rc;
 }
 
+/* From the first file on that finds no room none is written any more: what is stored is a tree. */
 static void write_resource(void *ctx, const struct tile_path *path, struct span bytes)
 {
     struct replay *replay = ctx;
-    if (replay->tiles != NULL && replay->rc == E_OK) {
-        replay->rc = tiles_write(replay->tiles, tile_path_text(path).text, bytes, replay->err);
+    if (replay->tiles == NULL || replay->rc != E_OK) {
+        return;
+    }
+    struct recovered *out = replay->out;
+    if (out->unstored_err.code == E_OK) {
+        enum err_code rc =
+            tiles_write(replay->tiles, tile_path_text(path).text, bytes, replay->err);
+        if (rc != E_UNAVAILABLE) {
+            replay->rc = rc;
+            return;
+        }
+        out->unstored_err = *replay->err;
+    }
+    *replay->unstored_last = resource_new(path, bytes);
+    replay->unstored_last = &(*replay->unstored_last)->next;
+}
+
+static void keep_wanted(struct replay *replay)
+{
+    for (size_t i = 0; replay->wanted != NULL && i < replay->wanted->count; i++) {
+        if (replay->wanted->sizes[i] == edge_size(replay->edge)) {
+            edge_copy(&replay->out->known[i], replay->edge);
+        }
     }
 }
 
@@ -62,6 +95,10 @@ static void replay_entry(struct replay *replay, struct span entry)
         recent_add(replay->recent, &leaf, edge_size(replay->edge));
     }
     edge_append(replay->edge, entry, &leaf, write_resource, replay);
+    keep_wanted(replay);
+    if (replay->out != NULL && replay->out->unstored_err.code == E_OK) {
+        replay->out->stored = edge_size(replay->edge) / TILE_WIDTH * TILE_WIDTH;
+    }
 }
 
 static enum err_code replay_record(void *ctx, const struct journal_record *record, struct err *err)
@@ -117,12 +154,37 @@ static enum err_code load_from_tiles(struct edge *edge, uint64_t size, struct ti
     return rc;
 }
 
-enum err_code recovery_run(struct recovered *out, struct journal *journal, struct tiles *tiles,
-                           bool has_dedup, struct err *err)
+static void recovered_init(struct recovered *out)
 {
     *out = (struct recovered){ .stored = 0 };
     edge_init(&out->edge);
     recent_init(&out->recent);
+    for (size_t i = 0; i < RECOVERY_SIZES_MAX; i++) {
+        edge_init(&out->known[i]);
+    }
+}
+
+/* What was replayed becomes durable, and the journal shorter, as far as there is room. */
+static enum err_code store_replayed(struct recovered *out, struct journal *journal,
+                                    struct tiles *tiles, struct err *err)
+{
+    enum err_code rc = tiles_sync(tiles, err);
+    uint64_t before = out->replayed_from / TILE_WIDTH * TILE_WIDTH;
+    if (rc == E_UNAVAILABLE &&
+        edge_size(&out->edge) > before) { /* another sync will do all of it */
+        out->stored = before;
+        out->unstored_err = *err;
+    } else if (rc != E_OK) {
+        return rc;
+    }
+    rc = journal_trim(journal, out->stored, err);
+    return rc == E_UNAVAILABLE ? E_OK : rc; /* the next trim does both */
+}
+
+enum err_code recovery_run(struct recovered *out, struct journal *journal, struct tiles *tiles,
+                           bool has_dedup, const struct recovery_sizes *wanted, struct err *err)
+{
+    recovered_init(out);
     enum err_code rc = find_replay_start(&out->replayed_from, journal, err);
     if (rc != E_OK) {
         goto out;
@@ -142,18 +204,16 @@ enum err_code recovery_run(struct recovered *out, struct journal *journal, struc
         .tiles = tiles,
         .until = UINT64_MAX,
         .err = err,
+        .out = out,
+        .wanted = wanted,
+        .unstored_last = &out->unstored,
     };
-    rc = journal_replay(journal, replay_record, &replay, err);
-    if (rc != E_OK) {
-        goto out;
-    }
-    rc = tiles_sync(tiles, err);
-    if (rc != E_OK) {
-        goto out;
-    }
     out->replayed_from = from;
-    out->stored = head / TILE_WIDTH * TILE_WIDTH;
-    rc = journal_trim(journal, out->stored, err);
+    out->stored = from / TILE_WIDTH * TILE_WIDTH;
+    rc = journal_replay(journal, replay_record, &replay, err);
+    if (rc == E_OK) {
+        rc = store_replayed(out, journal, tiles, err);
+    }
 out:
     if (rc != E_OK) {
         recovered_clear(out);
@@ -165,6 +225,32 @@ void recovered_clear(struct recovered *recovered)
 {
     edge_clear(&recovered->edge);
     recent_clear(&recovered->recent);
+    resource_free_all(recovered->unstored);
+    recovered->unstored = NULL;
+    recovered_forget_known(recovered);
+}
+
+void recovered_forget_known(struct recovered *recovered)
+{
+    for (size_t i = 0; i < RECOVERY_SIZES_MAX; i++) {
+        edge_clear(&recovered->known[i]);
+    }
+}
+
+enum err_code recovered_edge_at(const struct recovered *recovered, struct edge *edge, uint64_t size,
+                                struct journal *journal, struct tiles *tiles, struct err *err)
+{
+    if (edge_size(&recovered->edge) == size) {
+        edge_copy(edge, &recovered->edge);
+        return E_OK;
+    }
+    for (size_t i = 0; i < RECOVERY_SIZES_MAX; i++) {
+        if (edge_size(&recovered->known[i]) == size) {
+            edge_copy(edge, &recovered->known[i]);
+            return E_OK;
+        }
+    }
+    return recovery_edge_at(edge, size, journal, tiles, err);
 }
 
 enum err_code recovery_edge_at(struct edge *edge, uint64_t size, struct journal *journal,

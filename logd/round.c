@@ -29,18 +29,28 @@ static struct round_action *add_action(struct round_actions *out, enum round_act
     return action;
 }
 
+static uint64_t due_at(const struct round *round)
+{
+    if (round->retry_ms != 0 || round->is_draining) {
+        return round->retry_ms;
+    }
+    return round->next_ms;
+}
+
 static void begin(struct round *round, uint64_t now_ms, struct round_actions *out)
 {
     bool has_news = round->durable > round->published || round->is_first;
     if (round->phase != ROUND_RESTING || round->is_paused || !has_news) {
         return;
     }
-    if (now_ms < round->next_ms) {
-        add_action(out, ROUND_WAIT)->at_ms = round->next_ms;
+    uint64_t due_ms = due_at(round);
+    if (now_ms < due_ms) {
+        add_action(out, ROUND_WAIT)->at_ms = due_ms;
         return;
     }
     round->phase = ROUND_SNAPPING;
     round->next_ms = now_ms + round->interval_ms;
+    round->retry_ms = 0;
     add_action(out, ROUND_TAKE_SNAPSHOT);
 }
 
@@ -53,9 +63,10 @@ static void prepare(struct round *round, struct round_actions *out)
     }
 }
 
-static void end(struct round *round, uint64_t now_ms, struct round_actions *out)
+static void end(struct round *round, uint64_t now_ms, bool is_ok, struct round_actions *out)
 {
     round->phase = ROUND_RESTING;
+    round->retry_ms = is_ok ? 0 : now_ms + ROUND_RETRY_MS;
     begin(round, now_ms, out);
 }
 
@@ -64,7 +75,7 @@ static void on_prepared(struct round *round, const struct round_event *event,
 {
     assert(round->phase == ROUND_PREPARING);
     if (!event->is_ok) {
-        end(round, event->now_ms, out);
+        end(round, event->now_ms, false, out);
         return;
     }
     round->phase = ROUND_PUBLISHING;
@@ -79,7 +90,7 @@ static void on_published(struct round *round, const struct round_event *event,
         round->published = round->size;
         round->is_first = false;
     }
-    end(round, event->now_ms, out);
+    end(round, event->now_ms, event->is_ok, out);
 }
 
 void round_step(struct round *round, const struct round_event *event, struct round_actions *out)
@@ -106,6 +117,10 @@ void round_step(struct round *round, const struct round_event *event, struct rou
         break;
     case ROUND_PUBLISHED:
         on_published(round, event, out);
+        break;
+    case ROUND_DRAIN:
+        round->is_draining = true;
+        begin(round, event->now_ms, out);
         break;
     case ROUND_TICK:
         begin(round, event->now_ms, out);

@@ -7,7 +7,7 @@
  * signed and synced -> PUBLISH -> rest until the interval is over. The first news after a rest
  * begins a round at once.
  * It can fail so: PREPARE or PUBLISH fails (a full disk): the last published note stays in place, and
- * the round is tried again, with a newer tree, after the interval.
+ * the round is tried again, with a newer tree, after ROUND_RETRY_MS, however long the interval is.
  */
 #ifndef LOGD_ROUND_H
 #define LOGD_ROUND_H
@@ -23,6 +23,7 @@ enum round_event_type {
     ROUND_PREPARED,  /* is_ok: partial tiles and the signed note are durable */
     ROUND_PUBLISHED, /* is_ok: the note has replaced the one before */
     ROUND_TICK,
+    ROUND_DRAIN, /* the log is stopping: what is durable is published without regard to the interval */
 };
 
 struct round_event {
@@ -45,7 +46,8 @@ struct round_action {
 };
 
 enum {
-    ROUND_ACTIONS_MAX = 4
+    ROUND_ACTIONS_MAX = 4,
+    ROUND_RETRY_MS = 1000
 };
 struct round_actions {
     size_t count;
@@ -65,11 +67,13 @@ struct round {
     enum round_phase phase;
     bool is_first;      /* nothing is published yet: size 0 is news */
     bool is_paused;     /* the start check has not passed: sign nothing */
+    bool is_draining;   /* the interval does not count any more */
     uint64_t durable;   /* newest size heard of */
     uint64_t stored;    /* size whose full tiles are durable */
     uint64_t published; /* size */
     uint64_t size;      /* of the round under way */
-    uint64_t next_ms;   /* no round begins before */
+    uint64_t next_ms;   /* no round begins before, for the interval's sake */
+    uint64_t retry_ms;  /* likewise, since one failed */
 };
 
 /* A log that has published nothing yet (`has_published` false) publishes what it has at once. */

@@ -3,6 +3,14 @@
 #include "base/alloc.h"
 
 #include <assert.h>
+#include <sys/queue.h>
+
+/* What one commit has given to STORE. */
+struct unstored {
+    STAILQ_ENTRY(unstored) next;
+    uint64_t size; /* of the tree: STORED of it, or of more, is the end of this */
+    size_t bytes;
+};
 
 enum phase {
     PHASE_IDLE,
@@ -36,6 +44,10 @@ struct sequencer {
     struct resource *resources;
     struct resource **resources_last;
     struct index_job *index_job;
+    size_t resources_bytes;
+
+    STAILQ_HEAD(, unstored) unstored; /* oldest first */
+    size_t unstored_bytes;            /* sum of it */
 
     bool is_refusing;
     bool is_store_failing; /* refusing because of the tiles, not the journal */
@@ -70,9 +82,21 @@ struct sequencer *sequencer_new(const struct sequencer_limits *limits, struct ed
     s->stored = stored;
     s->indexed = indexed;
     list_init(&s->queue);
+    STAILQ_INIT(&s->unstored);
     buf_init(&s->entries, limits->batch_bytes_max);
     s->resources_last = &s->resources;
     return s;
+}
+
+/* STORED of that size: what was given for smaller trees, and for this one, is on the disk. */
+static void forget_unstored(struct sequencer *s, uint64_t size)
+{
+    struct unstored *oldest;
+    while ((oldest = STAILQ_FIRST(&s->unstored)) != NULL && oldest->size <= size) {
+        STAILQ_REMOVE_HEAD(&s->unstored, next);
+        s->unstored_bytes -= oldest->bytes;
+        mem_free(oldest);
+    }
 }
 
 static void free_submissions(struct submission *submissions)
@@ -91,11 +115,8 @@ void sequencer_free(struct sequencer *s)
     }
     free_submissions(s->queue.first);
     free_submissions(s->batch.submissions);
-    while (s->resources != NULL) {
-        struct resource *next = s->resources->next;
-        mem_free(s->resources);
-        s->resources = next;
-    }
+    resource_free_all(s->resources);
+    forget_unstored(s, UINT64_MAX);
     mem_free(s->index_job);
     mem_free(s->batch.hits);
     buf_clear(&s->entries);
@@ -185,6 +206,9 @@ static void begin_batch(struct sequencer *s, struct sequencer_actions *out)
     if (s->limits.has_dedup && edge_size(&s->edge) - s->indexed > s->limits.unindexed_max) {
         return; /* INDEXED comes */
     }
+    if (s->unstored_bytes > s->limits.unstored_bytes_max) {
+        return; /* STORED comes */
+    }
     fill_batch(s);
     if (!s->limits.has_dedup) {
         reserve(s, out);
@@ -203,13 +227,10 @@ static void begin_batch(struct sequencer *s, struct sequencer_actions *out)
 static void keep_resource(void *ctx, const struct tile_path *path, struct span bytes)
 {
     struct sequencer *s = ctx;
-    struct resource *resource = mem_alloc(sizeof *resource + bytes.len);
-    resource->next = NULL;
-    resource->path = *path;
-    resource->len = bytes.len;
-    memcpy(resource->bytes, bytes.data, bytes.len);
+    struct resource *resource = resource_new(path, bytes);
     *s->resources_last = resource;
     s->resources_last = &resource->next;
+    s->resources_bytes += bytes.len;
 }
 
 /* True when the entry is logged already; the first copy counts, which after a time without
@@ -357,6 +378,23 @@ static void on_reserved(struct sequencer *s, const struct err *err, struct seque
     commit(s, out);
 }
 
+static void give_to_store(struct sequencer *s, struct sequencer_actions *out)
+{
+    struct sequencer_action *store = add_action(out, SEQUENCER_STORE);
+    store->resources = s->resources;
+    store->size = edge_size(&s->edge);
+    if (s->resources != NULL) {
+        struct unstored *unstored = NEW(struct unstored);
+        unstored->size = store->size;
+        unstored->bytes = s->resources_bytes;
+        STAILQ_INSERT_TAIL(&s->unstored, unstored, next);
+        s->unstored_bytes += unstored->bytes;
+    }
+    s->resources = NULL;
+    s->resources_last = &s->resources;
+    s->resources_bytes = 0;
+}
+
 static void on_committed(struct sequencer *s, const struct err *err, struct sequencer_actions *out)
 {
     assert(s->phase == PHASE_COMMITTING);
@@ -365,11 +403,7 @@ static void on_committed(struct sequencer *s, const struct err *err, struct sequ
         add_action(out, SEQUENCER_HALT)->err = *err;
         return;
     }
-    struct sequencer_action *store = add_action(out, SEQUENCER_STORE);
-    store->resources = s->resources;
-    store->size = edge_size(&s->edge);
-    s->resources = NULL;
-    s->resources_last = &s->resources;
+    give_to_store(s, out);
     if (s->index_job != NULL) {
         add_action(out, SEQUENCER_INDEX)->index_job = s->index_job;
         s->index_job = NULL;
@@ -385,12 +419,14 @@ static void on_stored(struct sequencer *s, uint64_t tree_size, struct sequencer_
         forget_recent(s);
         add_action(out, SEQUENCER_TRIM)->size = size;
     }
+    forget_unstored(s, tree_size);
     if (s->is_store_failing) {
         stop_refusing(s, out);
     }
     if (s->phase == PHASE_HELD) {
         reserve(s, out);
     }
+    begin_batch(s, out);
 }
 
 static void on_retry(struct sequencer *s, struct sequencer_actions *out)
@@ -449,6 +485,7 @@ void sequencer_step(struct sequencer *s, const struct sequencer_event *event,
     case SEQUENCER_STORE_FAILED:
         s->is_store_failing = true;
         start_refusing(s, event->err, out);
+        begin_batch(s, out); /* who waits for STORED is answered */
         break;
     case SEQUENCER_INDEXED:
         s->indexed = event->size > s->indexed ? event->size : s->indexed;

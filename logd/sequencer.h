@@ -9,7 +9,8 @@
  * on the disk.
  * It can fail so: no space (RESERVE says E_UNAVAILABLE, or STORE_FAILED): submissions are refused
  * with the reason until a RETRY or a STORED shows that there is space again. The journal is full
- * because storing lags (RESERVE says E_BUSY): the batch waits for a TRIM. COMMIT fails: the result is
+ * because storing lags (RESERVE says E_BUSY): the batch waits for a TRIM. Tiles in memory, or entries
+ * not indexed, are too many: the next batch is not begun before STORED, or INDEXED. COMMIT fails: the result is
  * unknown, so HALT: the process must exit, and recovery finds out. A batch that waits may wait for
  * ever: END is how a stop answers it.
  */
@@ -17,19 +18,12 @@
 #define LOGD_SEQUENCER_H
 
 #include "logd/recent.h"
+#include "logd/resource.h"
 #include "logd/submission.h"
 #include "store/journal.h"
 #include "tlog/edge.h"
 
 #define SEQUENCER_NO_HIT UINT64_MAX
-
-/* A full tile or bundle on its way to the tiles. */
-struct resource {
-    struct resource *next;
-    struct tile_path path;
-    size_t len;
-    uint8_t bytes[];
-};
 
 /* New entries on their way to the deduplication index. */
 struct index_job {
@@ -44,6 +38,9 @@ struct sequencer_limits {
     size_t batch_entries_max; /* both: at least one call's */
     size_t batch_bytes_max;
     uint64_t unindexed_max; /* entries committed that the index does not cover yet */
+    /* Bytes given to STORE and not STORED: beyond it no batch begins. Small entries fill tiles that
+     * are several times as large as their records, so the journal's bound is none for these. */
+    size_t unstored_bytes_max;
 };
 
 enum sequencer_event_type {

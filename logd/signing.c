@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "logd/recovery.h"
 #include "tlog/promise.h"
 
 #include <assert.h>
@@ -71,14 +70,6 @@ static enum err_code check_names(const struct signing *signing, const char *key,
     return E_OK;
 }
 
-static char *join(const char *dir, const char *name)
-{
-    size_t len = strlen(dir) + 1 + strlen(name) + 1;
-    char *path = mem_alloc(len);
-    snprintf(path, len, "%s/%s", dir, name);
-    return path;
-}
-
 enum err_code signing_open(struct signing *out, const char *data_dir, const char *key,
                            const char *promise_key, const char *mark_path, struct err *err)
 {
@@ -94,7 +85,7 @@ enum err_code signing_open(struct signing *out, const char *data_dir, const char
         signing_close(&signing);
         return rc;
     }
-    signing.signed_path = join(data_dir, "signed");
+    signing.signed_path = file_join(data_dir, "signed");
     signing.mark_path = mark_path == NULL ? NULL : mem_strdup(mark_path);
     *out = signing;
     return E_OK;
@@ -163,22 +154,20 @@ void signing_promise(const struct signing *signing, struct buf *note, const uint
 }
 
 /* The tree at the checkpoint's size must have its root. */
-static enum err_code compare_with_tree(const struct checkpoint *checkpoint, struct journal *journal,
+static enum err_code compare_with_tree(const struct checkpoint *checkpoint,
+                                       const struct recovered *recovered, struct journal *journal,
                                        struct tiles *tiles, struct err *err)
 {
-    struct journal_head head = journal_head(journal);
-    struct hash root = head.root;
-    if (checkpoint->size != head.size) { /* else recovery has made the tree of it already */
-        struct edge edge;
-        edge_init(&edge);
-        enum err_code rc = recovery_edge_at(&edge, checkpoint->size, journal, tiles, err);
-        if (rc == E_OK) {
-            root = edge_root(&edge);
-        }
-        edge_clear(&edge);
-        if (rc != E_OK) {
-            return rc;
-        }
+    struct edge edge;
+    edge_init(&edge);
+    enum err_code rc = recovered_edge_at(recovered, &edge, checkpoint->size, journal, tiles, err);
+    struct hash root = { { 0 } };
+    if (rc == E_OK) {
+        root = edge_root(&edge);
+    }
+    edge_clear(&edge);
+    if (rc != E_OK) {
+        return rc;
     }
     if (!hash_is_equal(&root, &checkpoint->root)) {
         return err_set(err, E_CORRUPT, "the tree of %llu entries has another root",
@@ -187,58 +176,85 @@ static enum err_code compare_with_tree(const struct checkpoint *checkpoint, stru
     return E_OK;
 }
 
-static enum err_code check_signed(struct signing *signing, struct journal *journal,
-                                  struct tiles *tiles, bool *has_signed, struct err *err)
+/* E_NOT_FOUND: nothing was ever signed. */
+static enum err_code read_signed(const struct signing *signing, struct checkpoint *out,
+                                 struct err *err)
 {
     struct buf note = BUF_INIT(NOTE_BYTES_MAX);
-    struct checkpoint checkpoint;
     enum err_code rc = file_read(&note, signing->signed_path, err);
+    if (rc == E_OK && checkpoint_open(out, buf_span(&note), &signing->log.vkey,
+                                      signing_origin(signing), err) != E_OK) {
+        rc = E_CORRUPT;
+    }
+    buf_clear(&note);
+    return rc;
+}
+
+static enum err_code read_mark(const struct signing *signing, struct checkpoint *out,
+                               struct err *err)
+{
+    struct buf text = BUF_INIT(CHECKPOINT_TEXT_MAX);
+    enum err_code rc = file_read(&text, signing->mark_path, err);
+    if (rc == E_OK) {
+        rc = checkpoint_parse(out, buf_span(&text), err);
+    }
+    buf_clear(&text);
+    return rc;
+}
+
+void signing_wanted_sizes(const struct signing *signing, struct recovery_sizes *sizes)
+{
+    struct checkpoint checkpoint;
+    struct err err; /* is told by the check */
+    if (read_signed(signing, &checkpoint, &err) == E_OK) {
+        recovery_sizes_add(sizes, checkpoint.size);
+    }
+    if (signing->mark_path != NULL && read_mark(signing, &checkpoint, &err) == E_OK) {
+        recovery_sizes_add(sizes, checkpoint.size);
+    }
+}
+
+static enum err_code check_signed(const struct signing *signing, const struct recovered *recovered,
+                                  struct journal *journal, struct tiles *tiles, bool *has_signed,
+                                  struct err *err)
+{
+    struct checkpoint checkpoint;
+    enum err_code rc = read_signed(signing, &checkpoint, err);
     *has_signed = rc == E_OK;
     if (rc == E_NOT_FOUND) {
-        rc = E_OK;
-        goto out;
+        return E_OK;
     }
     if (rc == E_OK) {
-        rc = checkpoint_open(&checkpoint, buf_span(&note), &signing->log.vkey,
-                             signing_origin(signing), err);
-    }
-    if (rc == E_OK) {
-        rc = compare_with_tree(&checkpoint, journal, tiles, err);
+        rc = compare_with_tree(&checkpoint, recovered, journal, tiles, err);
     }
     if (rc != E_OK) {
         rc = err_set(err, E_CORRUPT, "the checkpoint signed last (%s) is not of this tree: %s",
                      signing->signed_path, err->msg);
     }
-out:
-    buf_clear(&note);
     return rc;
 }
 
 /* E_OK: the mark is of this log, and the journal reaches it with the same root. */
-static enum err_code check_mark(struct signing *signing, struct journal *journal,
-                                struct tiles *tiles, struct err *err)
+static enum err_code check_mark(const struct signing *signing, const struct recovered *recovered,
+                                struct journal *journal, struct tiles *tiles, struct err *err)
 {
-    struct buf text = BUF_INIT(CHECKPOINT_TEXT_MAX);
     struct checkpoint mark;
-    enum err_code rc = file_read(&text, signing->mark_path, err);
-    if (rc == E_OK) {
-        rc = checkpoint_parse(&mark, buf_span(&text), err);
-    }
+    enum err_code rc = read_mark(signing, &mark, err);
     if (rc == E_OK && strcmp(mark.origin, signing_origin(signing)) != 0) {
         rc = err_set(err, E_CORRUPT, "it is the mark of another log");
     }
     if (rc == E_OK) {
-        rc = compare_with_tree(&mark, journal, tiles, err);
+        rc = compare_with_tree(&mark, recovered, journal, tiles, err);
     }
-    buf_clear(&text);
     return rc == E_OK ? E_OK : err_wrap(err, "mark %s", signing->mark_path);
 }
 
-enum err_code signing_check_start(struct signing *signing, struct journal *journal,
-                                  struct tiles *tiles, enum signing_check *check, struct err *err)
+enum err_code signing_check_start(struct signing *signing, const struct recovered *recovered,
+                                  struct journal *journal, struct tiles *tiles,
+                                  enum signing_check *check, struct err *err)
 {
     bool has_signed = false;
-    enum err_code rc = check_signed(signing, journal, tiles, &has_signed, err);
+    enum err_code rc = check_signed(signing, recovered, journal, tiles, &has_signed, err);
     if (rc != E_OK) {
         return rc;
     }
@@ -246,7 +262,7 @@ enum err_code signing_check_start(struct signing *signing, struct journal *journ
         *check = SIGNING_CHECK_IMPOSSIBLE;
         return E_OK;
     }
-    rc = check_mark(signing, journal, tiles, err);
+    rc = check_mark(signing, recovered, journal, tiles, err);
     if (rc == E_NOT_FOUND && !has_signed && journal_head(journal).size == 0) {
         rc = E_OK; /* a new log: nothing has ever been signed */
     }

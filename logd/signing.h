@@ -10,6 +10,7 @@
 #define LOGD_SIGNING_H
 
 #include "logd/published.h"
+#include "logd/recovery.h"
 #include "store/journal.h"
 #include "store/tiles.h"
 #include "tlog/vkey.h"
@@ -45,12 +46,16 @@ enum signing_check {
     SIGNING_CHECK_FAILED,     /* the mark contradicts the journal, or is gone: `err` says how */
 };
 
+/* Adds the sizes whose trees signing_check_start will compare, where it can read them. */
+void signing_wanted_sizes(const struct signing *signing, struct recovery_sizes *sizes);
+
 /* Compares last signed note, mark and tree. E_CORRUPT when the note signed last is not of this
  * tree or lies beyond the journal: the journal has lost what was signed. The verdict on the mark is
  * in *check, with words in `err` when it failed. */
-MUST_USE enum err_code signing_check_start(struct signing *signing, struct journal *journal,
-                                           struct tiles *tiles, enum signing_check *check,
-                                           struct err *err);
+MUST_USE enum err_code signing_check_start(struct signing *signing,
+                                           const struct recovered *recovered,
+                                           struct journal *journal, struct tiles *tiles,
+                                           enum signing_check *check, struct err *err);
 
 /* Makes the mark agree with the journal, whatever it said: for start-unchecked. Requires a mark path. */
 MUST_USE enum err_code signing_reset_mark(struct signing *signing, const struct journal_head *head,

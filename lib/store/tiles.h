@@ -42,8 +42,9 @@ MUST_USE static inline enum err_code tiles_write(struct tiles *tiles, const char
     return tiles->ops->write(tiles, path, bytes, err);
 }
 
-/* Makes durable every file, and its name, whose tiles_write returned E_OK before this call began.
- * After an error nothing is known to be durable: write those files again. */
+/* Makes durable every file, and its name, whose tiles_write returned E_OK before this call began,
+ * whoever wrote it and however many syncs, of anyone, have failed since: what a failed sync was to
+ * make durable is left to the next one. After an error nothing is known to be durable. */
 MUST_USE static inline enum err_code tiles_sync(struct tiles *tiles, struct err *err)
 {
     return tiles->ops->sync(tiles, err);

@@ -1,5 +1,4 @@
-/* A file has what readers see and what a power loss leaves. A failed sync poisons what was written
- * before it, as kernels do: only writing it again makes it durable. */
+/* A file has what readers see and what a power loss leaves. */
 #include "store/tiles_memory.h"
 
 #include "base/alloc.h"
@@ -16,8 +15,7 @@ struct memory_file {
     char *path; /* owned */
     struct content seen;
     struct content durable;
-    bool is_changed;  /* `seen` is newer than `durable` */
-    bool is_poisoned; /* changed before a sync that failed */
+    bool is_changed; /* `seen` is newer than `durable` */
 };
 
 struct tiles_memory_disk {
@@ -99,7 +97,6 @@ static void file_make_durable(struct memory_file *file)
     content_clear(&file->durable);
     file->durable = content_clone(&file->seen);
     file->is_changed = false;
-    file->is_poisoned = false;
 }
 
 struct tiles_memory_disk *tiles_memory_disk_new(void)
@@ -198,7 +195,6 @@ static void put_file(struct tiles_memory *tiles, const char *path, struct span b
     content_clear(&file->seen);
     file->seen = content_copy(bytes);
     file->is_changed = true;
-    file->is_poisoned = false;
     tiles->bytes_written += bytes.len;
 }
 
@@ -228,11 +224,8 @@ static enum err_code memory_sync(struct tiles *base, struct err *err)
         fault = STORE_FAULT_NONE; /* what was written has its space */
     }
     for (size_t i = 0; i < disk->count; i++) {
-        struct memory_file *file = &disk->files[i];
-        if (file->is_changed && fault == STORE_FAULT_BEFORE) {
-            file->is_poisoned = true;
-        } else if (file->is_changed && !file->is_poisoned) {
-            file_make_durable(file);
+        if (disk->files[i].is_changed && fault != STORE_FAULT_BEFORE) {
+            file_make_durable(&disk->files[i]);
         }
     }
     pthread_mutex_unlock(&disk->lock);
@@ -281,7 +274,6 @@ static enum err_code memory_remove(struct tiles *base, const char *path, struct 
     if (file != NULL && fault != STORE_FAULT_BEFORE) {
         content_clear(&file->seen);
         file->is_changed = true;
-        file->is_poisoned = false;
     }
     pthread_mutex_unlock(&tiles->disk->lock);
     return fault_error(fault, path, err);

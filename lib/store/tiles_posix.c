@@ -28,6 +28,7 @@ enum {
 };
 
 static const char temporary_directory[] = ".tmp";
+static const char descriptors[] = "/proc/self/fd"; /* links to what is open */
 
 /* Names of directories below the root, "." for itself; a set, newest last. */
 struct name_set {
@@ -39,6 +40,7 @@ struct tiles_posix {
     struct tiles base;
     char *dir;                 /* owned */
     int dir_fd;                /* owned */
+    bool has_nameless;         /* files can be written without a name and linked later */
     pthread_mutex_t sync_lock; /* held for a whole tiles_sync; taken before `lock` */
     pthread_mutex_t lock;      /* guards `changed` */
     struct name_set changed;   /* directories with names that may not be durable */
@@ -148,7 +150,10 @@ static enum err_code posix_sync(struct tiles *base, struct err *err)
     for (size_t i = 0; rc == E_OK && i < changed.count; i++) {
         rc = sync_one(tiles, changed.names[i], err);
     }
-    if (rc != E_OK) { /* all of them again next time */
+    /* All of them again next time, which may be another caller's: names are in the file system's
+     * journal, and when that has failed it fails again (unlike data, of which a lost page is told
+     * once: each file's are synced, and the error is told, by the write itself). */
+    if (rc != E_OK) {
         pthread_mutex_lock(&tiles->lock);
         for (size_t i = 0; i < changed.count; i++) {
             set_add(&tiles->changed, changed.names[i]);
@@ -198,8 +203,12 @@ static int open_new(struct tiles_posix *tiles, const char *path, struct short_pa
 {
     struct short_path parent = parent_of(path);
     name->text[0] = '\0';
-    int fd = openat(tiles->dir_fd, parent.text, O_WRONLY | O_TMPFILE | O_CLOEXEC, FILE_MODE);
-    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+    int fd = -1;
+    if (tiles->has_nameless) {
+        fd = openat(tiles->dir_fd, parent.text, O_WRONLY | O_TMPFILE | O_CLOEXEC, FILE_MODE);
+    }
+    if (fd < 0 &&
+        (!tiles->has_nameless || errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
         *name = temporary_path(tiles);
         fd = openat(tiles->dir_fd, name->text, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
     }
@@ -227,7 +236,7 @@ static bool fill(int fd, struct span bytes)
 static bool link_to(const struct tiles_posix *tiles, int fd, const char *path)
 {
     char self[64]; /* AT_EMPTY_PATH would need a privilege */
-    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    snprintf(self, sizeof self, "%s/%d", descriptors, fd);
     return linkat(AT_FDCWD, self, tiles->dir_fd, path, AT_SYMLINK_FOLLOW) == 0;
 }
 
@@ -456,6 +465,7 @@ enum err_code tiles_posix_open(struct tiles **out, const char *dir, struct err *
     struct tiles_posix *tiles = NEW(struct tiles_posix);
     tiles->base.ops = &posix_ops;
     tiles->dir = mem_strdup(dir);
+    tiles->has_nameless = access(descriptors, X_OK) == 0; /* a chroot may have no /proc */
     tiles->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (tiles->dir_fd < 0) {
         rc = err_set_errno(err, E_IO, errno, "open %s", dir);

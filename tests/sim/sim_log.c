@@ -27,6 +27,7 @@ enum {
     /* Less than a busy run writes, but room for a batch behind what cannot be trimmed: a tile's worth of
      * entries and the record that it begins in. */
     JOURNAL_BYTES = 9000,
+    UNSTORED_BYTES = 20 * 1000, /* two full tiles with their bundles are more */
     INTERVAL_MS = 100,
     TICKS = 50,       /* of a run, before everything is brought to its end */
     FULL_TICKS = 8,   /* how long a disk stays full */
@@ -108,6 +109,7 @@ static struct {
     uint64_t held; /* batches, because the journal was full */
     uint64_t failed_rounds;
     uint64_t failed_recoveries;
+    uint64_t full_recoveries; /* without room for the tiles */
 } seen;
 
 #define CHECK(condition)                                                                           \
@@ -228,6 +230,29 @@ static void check_recovered(const struct recovered *recovered, struct journal *j
     mem_free(leaves);
 }
 
+/* A start while the disk under the tiles is full: the log is there all the same, and the power that
+ * goes again before there is room takes nothing with it. */
+static void check_full_disk(struct journal_memory_disk *journal_disk,
+                            struct tiles_memory_disk *tiles_disk)
+{
+    struct recovered *recovered = NEW(struct recovered);
+    struct err err;
+    struct journal *journal = journal_memory_open(journal_disk);
+    struct tiles *tiles = tiles_memory_open(tiles_disk);
+    tiles_memory_disk_fault(tiles_disk, STORE_FAULT_FULL);
+    CHECK(recovery_run(recovered, journal, tiles, world->has_dedup, NULL, &err) == E_OK);
+    struct hash root = edge_root(&recovered->edge), committed = journal_head(journal).root;
+    CHECK(hash_is_equal(&root, &committed));
+    CHECK((recovered->unstored != NULL) == (recovered->unstored_err.code == E_UNAVAILABLE));
+    seen.full_recoveries += recovered->unstored != NULL;
+    check_public(tiles);
+    recovered_clear(recovered);
+    journal_close(journal);
+    tiles_close(tiles);
+    tiles_memory_disk_crash(tiles_disk, world->random);
+    mem_free(recovered);
+}
+
 /* Recovers the log on these disks and verifies all of it; now and then twice, with a power loss in
  * between: the second time finds the same. */
 static void check_log(struct journal_memory_disk *journal_disk,
@@ -236,12 +261,15 @@ static void check_log(struct journal_memory_disk *journal_disk,
     struct recovered *recovered = NEW(struct recovered);
     struct hash root;
     size_t times = world->writes % 4 == 0 ? 2 : 1;
+    if (world->writes % 3 == 0) {
+        check_full_disk(journal_disk, tiles_disk);
+    }
     for (size_t i = 0; i < times; i++) {
         struct err err;
         struct journal *journal = journal_memory_open(journal_disk);
         struct tiles *tiles = tiles_memory_open(tiles_disk);
         check_public(tiles);
-        CHECK(recovery_run(recovered, journal, tiles, world->has_dedup, &err) == E_OK);
+        CHECK(recovery_run(recovered, journal, tiles, world->has_dedup, NULL, &err) == E_OK);
         if (i == 0) {
             root = edge_root(&recovered->edge);
             check_recovered(recovered, journal, tiles);
@@ -718,7 +746,7 @@ static void integrate(void)
             world->next_resource = resource->next;
             return;
         }
-    } else if (world->jobs->resources == NULL || tiles_sync(world->tiles, &err) == E_OK) {
+    } else if (tiles_sync(world->tiles, &err) == E_OK) {
         end_job();
         return;
     }
@@ -729,7 +757,7 @@ static void integrate(void)
 /* -- The life of a process -- */
 
 static const struct sequencer_limits limits_of_sim = { true, BATCH_ENTRIES, CALL_BYTES_MAX,
-                                                       UINT64_MAX };
+                                                       UINT64_MAX, UNSTORED_BYTES };
 
 static void start_process(struct recovered *recovered)
 {
@@ -745,12 +773,21 @@ static void start_process(struct recovered *recovered)
     limits.has_dedup = world->has_dedup;
     world->sequencer = sequencer_new(&limits, &recovered->edge, &recovered->recent,
                                      recovered->stored, world->indexed);
+    bool is_behind = recovered->unstored_err.code != E_OK;
+    if (is_behind) { /* a full disk: what is missing is the first job */
+        seen.full_recoveries++;
+        add_job(recovered->unstored, size);
+        recovered->unstored = NULL;
+        tell((struct sequencer_event){ .type = SEQUENCER_STORE_FAILED,
+                                       .err = &recovered->unstored_err });
+    }
+    uint64_t stored = recovered->stored;
     recovered_clear(recovered);
     struct checkpoint checkpoint = { .size = 0 };
     bool is_published;
     read_checkpoint(world->tiles, &checkpoint, &is_published);
     CHECK(checkpoint.size <= size);
-    round_init(&world->round, INTERVAL_MS, is_published, checkpoint.size, recovered->stored);
+    round_init(&world->round, INTERVAL_MS, is_published, checkpoint.size, stored);
     tell_round(ROUND_NEWS, size, true);
 }
 
@@ -767,7 +804,8 @@ static void boot(void)
     struct err err;
     seen.boots++;
     open_stores();
-    while (recovery_run(recovered, world->journal, world->tiles, world->has_dedup, &err) != E_OK) {
+    while (recovery_run(recovered, world->journal, world->tiles, world->has_dedup, NULL, &err) !=
+           E_OK) {
         CHECK(err.code == E_IO || err.code == E_UNAVAILABLE);
         CHECK(world->writes > world->fault_at);
         seen.failed_recoveries++;
@@ -989,13 +1027,14 @@ static void simulation_has_seen_everything(void **state)
     }
     print_message("crashes=%llu boots=%llu entries=%llu duplicates=%llu full_tiles=%llu "
                   "published=%llu refusals=%llu halts=%llu held=%llu failed_rounds=%llu "
-                  "failed_recoveries=%llu\n",
+                  "failed_recoveries=%llu full_recoveries=%llu\n",
                   (unsigned long long)seen.crashes, (unsigned long long)seen.boots,
                   (unsigned long long)seen.entries, (unsigned long long)seen.duplicates,
                   (unsigned long long)seen.full_tiles, (unsigned long long)seen.published,
                   (unsigned long long)seen.refusals, (unsigned long long)seen.halts,
                   (unsigned long long)seen.held, (unsigned long long)seen.failed_rounds,
-                  (unsigned long long)seen.failed_recoveries);
+                  (unsigned long long)seen.failed_recoveries,
+                  (unsigned long long)seen.full_recoveries);
 }
 
 int main(void)

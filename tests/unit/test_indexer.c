@@ -95,7 +95,7 @@ static void write_tiles(uint64_t size)
 static void start(uint64_t head)
 {
     struct indexer_callbacks callbacks = { NULL, on_indexed, on_damaged };
-    assert_int_equal(indexer_open(&indexer, dir, tiles, head, &err), E_OK);
+    indexer = indexer_open(dir, tiles, head);
     indexer_start(indexer, head / TILE_WIDTH * TILE_WIDTH, &callbacks);
 }
 
@@ -271,6 +271,9 @@ static void indexer_without_its_tiles_is_unavailable(void **state)
     add_job(512, 10);
     assert_false(is_damaged);
     assert_int_equal(indexed, 0);
+    write_tiles(512); /* it is stored, or repaired: no restart is needed */
+    wait_indexed(522);
+    assert_finds(0, 522);
 }
 
 static void set_file_limit(rlim_t bytes)
@@ -279,6 +282,35 @@ static void set_file_limit(rlim_t bytes)
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
     limit.rlim_cur = bytes;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A full disk at the start: reads are served meanwhile, and nothing but room is needed. */
+static void indexer_that_could_not_be_opened_is_tried_again(void **state)
+{
+    (void)state;
+    write_tiles(512);
+    signal(SIGXFSZ, SIG_IGN);
+    for (int is_new = 1; is_new >= 0; is_new--) {
+        struct hash leaf = leaf_of(0);
+        uint64_t index;
+        char reason[ERR_MSG_MAX] = "";
+        set_file_limit(0);
+        start(512);
+        assert_false(indexer_is_ready(indexer, reason, sizeof reason));
+        assert_null(strstr(reason, "catching up"));
+        assert_int_not_equal(strlen(reason), 0);
+        assert_int_equal(indexer_find(indexer, &leaf, &index, &err), E_UNAVAILABLE);
+        assert_int_equal(indexer_bytes_written(indexer), 0);
+        set_file_limit(RLIM_INFINITY);
+        wait_indexed(512);
+        assert_finds(0, 512);
+        stop();
+    }
+    set_file_limit(0);
+    start(512);
+    stop(); /* does not wait for room */
+    set_file_limit(RLIM_INFINITY);
+    assert_false(is_damaged);
 }
 
 /* Writing fails in the middle of catching up, and works again later. In between and after, it never
@@ -417,6 +449,7 @@ int main(void)
         CASE(indexer_that_could_not_write_catches_up),
         CASE(indexer_stops_while_it_cannot_write),
         CASE(indexer_keeps_the_first_copy_of_what_it_found),
+        CASE(indexer_that_could_not_be_opened_is_tried_again),
         CASE(indexer_that_is_found_damaged_is_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,7 +146,7 @@ static void check_recovery(struct log *log)
 {
     struct recovered *recovered = NEW(struct recovered);
     uint64_t size = edge_size(&log->edge);
-    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, &err), E_OK);
+    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, NULL, &err), E_OK);
     assert_edge_equal(&recovered->edge, &log->edge);
     assert_int_equal(recovered->stored, size / TILE_WIDTH * TILE_WIDTH);
     assert_true(recovered->replayed_from <= recovered->stored);
@@ -160,7 +160,8 @@ static void check_recovery(struct log *log)
 static void check_corrupt(struct log *log)
 {
     struct recovered *recovered = NEW(struct recovered);
-    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, &err), E_CORRUPT);
+    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, NULL, &err),
+                     E_CORRUPT);
     mem_free(recovered);
 }
 
@@ -371,7 +372,7 @@ static void recovery_of_a_large_log_needs_its_upper_tiles(void **state)
     check_damage_is_found(log, "tile/0/256");
     damage(log->tiles, "tile/0/000", DAMAGE_GONE, 0);
     struct recovered *recovered = NEW(struct recovered);
-    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, false, &err), E_OK);
+    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, false, NULL, &err), E_OK);
     assert_edge_equal(&recovered->edge, &log->edge);
     assert_int_equal(recovered->recent.young.used, 0); /* not asked for */
     recovered_clear(recovered);
@@ -410,21 +411,192 @@ static void recovery_refuses_a_record_with_another_root(void **state)
 static void recovery_that_cannot_write_can_be_run_again(void **state)
 {
     (void)state;
-    static const enum store_fault faults[] = { STORE_FAULT_BEFORE, STORE_FAULT_AFTER,
-                                               STORE_FAULT_FULL };
-    for (size_t i = 0; i < 3; i++) {
+    static const enum store_fault faults[] = { STORE_FAULT_BEFORE, STORE_FAULT_AFTER };
+    for (size_t i = 0; i < 2; i++) {
         struct log *log = log_new(false);
         log->withholds_tiles = true;
         grow_to(log, 700, 50);
         tiles_memory_disk_fault(log->tiles_disk, faults[i]);
         struct recovered *recovered = NEW(struct recovered);
-        assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, &err),
-                         faults[i] == STORE_FAULT_FULL ? E_UNAVAILABLE : E_IO);
+        assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, NULL, &err), E_IO);
         mem_free(recovered);
         tiles_memory_disk_fault(log->tiles_disk, STORE_FAULT_NONE);
         check_recovery(log);
         log_free(log);
     }
+}
+
+/* -- A full disk -- */
+
+/* Tiles whose write number `room` and later ones, or whose sync, find no room. */
+struct small_tiles {
+    struct tiles base;
+    struct tiles *inner;
+    size_t room;
+    bool has_room_to_sync;
+};
+
+static enum err_code small_write(struct tiles *base, const char *path, struct span bytes,
+                                 struct err *out)
+{
+    struct small_tiles *small = (struct small_tiles *)base;
+    if (small->room == 0) {
+        return err_set(out, E_UNAVAILABLE, "%s: no room", path);
+    }
+    small->room--;
+    return tiles_write(small->inner, path, bytes, out);
+}
+
+static enum err_code small_sync(struct tiles *base, struct err *out)
+{
+    struct small_tiles *small = (struct small_tiles *)base;
+    return small->has_room_to_sync ? tiles_sync(small->inner, out)
+                                   : err_set(out, E_UNAVAILABLE, "sync: no room");
+}
+
+static enum err_code small_read(struct tiles *base, const char *path, struct buf *out,
+                                struct err *why)
+{
+    return tiles_read(((struct small_tiles *)base)->inner, path, out, why);
+}
+
+static const struct tiles_ops small_ops = {
+    .write = small_write,
+    .sync = small_sync,
+    .read = small_read,
+};
+
+/* What was handed out is all that is missing: with it every full tile is there. */
+static void write_unstored(struct log *log, const struct recovered *recovered)
+{
+    for (const struct resource *at = recovered->unstored; at != NULL; at = at->next) {
+        assert_int_equal(tiles_write(log->tiles, tile_path_text(&at->path).text,
+                                     span_of(at->bytes, at->len), &err),
+                         E_OK);
+    }
+    log_check_tree(log->tiles, edge_size(&log->edge) / TILE_WIDTH * TILE_WIDTH, false, NULL);
+}
+
+/* The power goes before there is room: the journal still has what is not stored. */
+static void check_crash_before_room(struct log *log, struct small_tiles *small)
+{
+    struct recovered *recovered = NEW(struct recovered);
+    assert_int_equal(recovery_run(recovered, log->journal, &small->base, true, NULL, &err), E_OK);
+    assert_int_equal(recovered->unstored_err.code, E_UNAVAILABLE);
+    assert_edge_equal(&recovered->edge, &log->edge);
+    assert_int_equal(recovered->stored % TILE_WIDTH, 0);
+    struct tiles_memory_disk *copy = tiles_memory_disk_copy(log->tiles_disk);
+    tiles_memory_disk_crash(copy, recovered->stored);
+    struct tiles *after = tiles_memory_open(copy);
+    log_check_tree(after, recovered->stored, false, NULL);
+    tiles_close(after);
+    tiles_memory_disk_free(copy);
+    write_unstored(log, recovered);
+    recovered_clear(recovered);
+    mem_free(recovered);
+}
+
+static void recovery_on_a_full_disk_hands_the_missing_tiles_out(void **state)
+{
+    (void)state;
+    enum {
+        SIZE = 700,
+        FILES = 4 /* two full tiles, two bundles */
+    };
+    for (size_t room = 0; room <= FILES; room++) {
+        for (int has_room_to_sync = room == FILES ? 0 : 1; has_room_to_sync >= 0;
+             has_room_to_sync--) {
+            struct log *log = log_new(false);
+            log->withholds_tiles = true;
+            grow_to(log, SIZE, 50);
+            struct small_tiles small = { { &small_ops }, log->tiles, room, has_room_to_sync == 1 };
+            check_crash_before_room(log, &small);
+            tiles_memory_disk_crash(log->tiles_disk, room);
+            check_recovery(log);
+            log_free(log);
+        }
+    }
+}
+
+/* -- Trees that are wanted -- */
+
+static enum err_code no_replay(struct journal *journal,
+                               enum err_code (*on_record)(void *ctx,
+                                                          const struct journal_record *record,
+                                                          struct err *err),
+                               void *ctx, struct err *out)
+{
+    (void)journal;
+    (void)on_record;
+    (void)ctx;
+    return err_set(out, E_IO, "the journal was read again");
+}
+
+static void recovery_needs_one_replay_for_all_that_is_wanted(void **state)
+{
+    (void)state;
+    static const uint64_t wanted_of[][RECOVERY_SIZES_MAX] = {
+        { 1, 2, 3 }, { 600, 600, 600 }, { 255, 256, 257 }, { 0, 699, 700 }, { 700, 513, 20 },
+    };
+    struct edge *edge = NEW(struct edge);
+    edge_init(edge);
+    for (size_t i = 0; i < sizeof wanted_of / sizeof wanted_of[0]; i++) {
+        struct log *log = log_new(false);
+        grow_to(log, 700, 90);
+        struct recovery_sizes wanted = { .count = 0 };
+        for (size_t j = 0; j < RECOVERY_SIZES_MAX; j++) {
+            recovery_sizes_add(&wanted, wanted_of[i][j]);
+        }
+        struct recovered *recovered = NEW(struct recovered);
+        assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, &wanted, &err),
+                         E_OK);
+        const struct journal_ops *ops = log->journal->ops;
+        struct journal_ops without_replay = *ops;
+        without_replay.replay = no_replay;
+        for (size_t j = 0; j < RECOVERY_SIZES_MAX; j++) {
+            struct edge *expected = NEW(struct edge);
+            edge_init(expected);
+            log->journal->ops = ops;
+            assert_int_equal(recovery_edge_at(expected, wanted_of[i][j], log->journal, log->tiles,
+                                              &err),
+                             E_OK);
+            log->journal->ops = &without_replay;
+            assert_int_equal(recovered_edge_at(recovered, edge, wanted_of[i][j], log->journal,
+                                               log->tiles, &err),
+                             E_OK);
+            assert_edge_equal(edge, expected);
+            edge_clear(expected);
+            mem_free(expected);
+        }
+        log->journal->ops = ops;
+        recovered_clear(recovered);
+        mem_free(recovered);
+        log_free(log);
+    }
+    edge_clear(edge);
+    mem_free(edge);
+}
+
+/* A hint that is wrong costs a replay, or is an error, as without it. */
+static void recovery_finds_trees_that_were_not_wanted(void **state)
+{
+    (void)state;
+    struct log *log = log_new(false);
+    struct edge *edge = NEW(struct edge);
+    edge_init(edge);
+    grow_to(log, 300, 90);
+    struct recovery_sizes wanted = { .count = 1, .sizes = { 1000 } };
+    struct recovered *recovered = NEW(struct recovered);
+    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, &wanted, &err), E_OK);
+    assert_int_equal(recovered_edge_at(recovered, edge, 299, log->journal, log->tiles, &err), E_OK);
+    assert_int_equal(edge_size(edge), 299);
+    assert_int_equal(recovered_edge_at(recovered, edge, 1000, log->journal, log->tiles, &err),
+                     E_CORRUPT);
+    recovered_clear(recovered);
+    mem_free(recovered);
+    edge_clear(edge);
+    mem_free(edge);
+    log_free(log);
 }
 
 int main(void)
@@ -441,6 +613,9 @@ int main(void)
         cmocka_unit_test(recovery_names_what_is_missing),
         cmocka_unit_test(recovery_refuses_a_record_with_another_root),
         cmocka_unit_test(recovery_that_cannot_write_can_be_run_again),
+        cmocka_unit_test(recovery_on_a_full_disk_hands_the_missing_tiles_out),
+        cmocka_unit_test(recovery_needs_one_replay_for_all_that_is_wanted),
+        cmocka_unit_test(recovery_finds_trees_that_were_not_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

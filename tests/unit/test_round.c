@@ -193,10 +193,10 @@ static void round_that_cannot_be_prepared_is_tried_again(void **state)
     news(100, 4);
     step(ROUND_SNAPSHOT, 100, 4, true);
     step(ROUND_PREPARED, 110, 0, false);
-    assert_wait(100 + INTERVAL);
+    assert_wait(110 + ROUND_RETRY_MS);
     assert_int_equal(machine.published, 3);
-    step(ROUND_TICK, 100 + INTERVAL, 0, true);
-    publish(100 + INTERVAL, 5);
+    step(ROUND_TICK, 110 + ROUND_RETRY_MS, 0, true);
+    publish(110 + ROUND_RETRY_MS, 5);
 }
 
 static void round_that_cannot_be_published_is_tried_again(void **state)
@@ -207,10 +207,77 @@ static void round_that_cannot_be_published_is_tried_again(void **state)
     step(ROUND_SNAPSHOT, 100, 0, true);
     step(ROUND_PREPARED, 110, 0, true);
     step(ROUND_PUBLISHED, 120, 0, false);
-    assert_wait(100 + INTERVAL); /* size 0 is still news */
-    step(ROUND_TICK, 100 + INTERVAL, 0, true);
-    publish(100 + INTERVAL, 0);
+    assert_wait(120 + ROUND_RETRY_MS); /* size 0 is still news */
+    step(ROUND_TICK, 120 + ROUND_RETRY_MS, 0, true);
+    publish(120 + ROUND_RETRY_MS, 0);
     assert_nothing();
+}
+
+static void round_is_tried_again_soon_whatever_the_interval(void **state)
+{
+    (void)state;
+    static const uint64_t intervals[] = { 10, ROUND_RETRY_MS, 3600 * 1000 };
+    for (size_t i = 0; i < sizeof intervals / sizeof intervals[0]; i++) {
+        uint64_t now = 100;
+        round_init(&machine, intervals[i], true, 0, 0);
+        news(now, 1);
+        for (int failure = 0; failure < 5; failure++) {
+            step(ROUND_SNAPSHOT, now, 1, true);
+            step(ROUND_PREPARED, now, 0, false);
+            assert_wait(now + ROUND_RETRY_MS);
+            now += ROUND_RETRY_MS;
+            step(ROUND_TICK, now - 1, 0, true);
+            assert_wait(now);
+            step(ROUND_TICK, now, 0, true);
+            assert_action(ROUND_TAKE_SNAPSHOT);
+        }
+        publish(now, 1);
+        news(now, 2); /* and then the interval counts again */
+        assert_wait(now + intervals[i]);
+    }
+}
+
+static void round_of_a_log_that_stops_does_not_wait(void **state)
+{
+    (void)state;
+    round_init(&machine, INTERVAL, true, 0, 0);
+    news(100, 1);
+    publish(100, 1);
+    news(110, 2);
+    assert_wait(100 + INTERVAL);
+    step(ROUND_DRAIN, 120, 0, true);
+    publish(120, 2);
+    assert_nothing();
+    news(130, 3); /* the last calls come to their end */
+    publish(130, 4);
+    assert_nothing();
+}
+
+static void round_under_way_at_the_stop_is_followed_by_the_last(void **state)
+{
+    (void)state;
+    round_init(&machine, INTERVAL, true, 0, 0);
+    news(100, 1);
+    step(ROUND_SNAPSHOT, 100, 1, true);
+    news(110, 2);
+    step(ROUND_DRAIN, 120, 0, true);
+    assert_nothing();
+    step(ROUND_PREPARED, 130, 0, true);
+    step(ROUND_PUBLISHED, 130, 0, true);
+    publish(130, 2);
+    assert_nothing();
+}
+
+static void round_that_fails_at_the_stop_is_not_tried_without_a_pause(void **state)
+{
+    (void)state;
+    round_init(&machine, INTERVAL, true, 0, 0);
+    step(ROUND_DRAIN, 100, 0, true);
+    assert_nothing();
+    news(100, 1);
+    step(ROUND_SNAPSHOT, 100, 1, true);
+    step(ROUND_PREPARED, 100, 0, false);
+    assert_wait(100 + ROUND_RETRY_MS);
 }
 
 static void round_paused_begins_nothing(void **state)
@@ -292,6 +359,10 @@ int main(void)
         cmocka_unit_test(round_knows_what_was_stored_at_the_start),
         cmocka_unit_test(round_that_cannot_be_prepared_is_tried_again),
         cmocka_unit_test(round_that_cannot_be_published_is_tried_again),
+        cmocka_unit_test(round_is_tried_again_soon_whatever_the_interval),
+        cmocka_unit_test(round_of_a_log_that_stops_does_not_wait),
+        cmocka_unit_test(round_under_way_at_the_stop_is_followed_by_the_last),
+        cmocka_unit_test(round_that_fails_at_the_stop_is_not_tried_without_a_pause),
         cmocka_unit_test(round_paused_begins_nothing),
         cmocka_unit_test(round_invariants_hold_in_any_order),
     };

@@ -36,10 +36,10 @@ static void start(const struct sequencer_limits *limits)
     mem_free(edge);
 }
 
-static const struct sequencer_limits with_dedup = { true, COMMIT_ENTRIES_MAX, BYTES_MAX,
-                                                    UINT64_MAX };
+static const struct sequencer_limits with_dedup = { true, COMMIT_ENTRIES_MAX, BYTES_MAX, UINT64_MAX,
+                                                    SIZE_MAX };
 static const struct sequencer_limits without_dedup = { false, COMMIT_ENTRIES_MAX, BYTES_MAX,
-                                                       UINT64_MAX };
+                                                       UINT64_MAX, SIZE_MAX };
 
 static int setup(void **state)
 {
@@ -579,6 +579,72 @@ static void sequencer_waits_for_an_index_that_lags(void **state)
     assert_actions(SEQUENCER_COMMIT);
 }
 
+/* -- Tiles that wait in memory -- */
+
+static size_t resources_bytes(const struct resource *resource)
+{
+    size_t bytes = 0;
+    for (; resource != NULL; resource = resource->next) {
+        bytes += resource->len;
+    }
+    return bytes;
+}
+
+/* Starts with room for one full tile and its bundle, and not for two; fills two. */
+static void fill_memory(void)
+{
+    sequencer_free(s);
+    start(&with_dedup);
+    append(entries_numbered(0, 256));
+    struct sequencer_limits limits = with_dedup;
+    limits.unstored_bytes_max = resources_bytes(action(0)->resources) * 3 / 2;
+    sequencer_free(s);
+    start(&limits);
+    append(entries_numbered(0, 256));
+    append(entries_numbered(256, 10)); /* fills no tile */
+    append(entries_numbered(266, 300));
+}
+
+static void sequencer_waits_for_tiles_that_lag(void **state)
+{
+    (void)state;
+    fill_memory();
+    submit_words("a");
+    assert_nothing();
+    assert_false(sequencer_is_idle(s));
+    told(SEQUENCER_RETRY);
+    assert_nothing();
+    told_size(SEQUENCER_STORED, 255);
+    assert_nothing();
+    told_size(SEQUENCER_STORED, 256); /* the first of the two */
+    assert_actions(SEQUENCER_TRIM, SEQUENCER_LOOK_UP);
+    looked_up();
+    told(SEQUENCER_RESERVED);
+    assert_actions(SEQUENCER_COMMIT);
+}
+
+static void sequencer_end_answers_who_waits_for_the_tiles(void **state)
+{
+    (void)state;
+    fill_memory();
+    submit_words("a");
+    assert_nothing();
+    told_error(SEQUENCER_END, E_UNAVAILABLE);
+    assert_actions(SEQUENCER_ANSWER);
+    assert_int_equal(action(0)->err.code, E_UNAVAILABLE);
+    assert_true(sequencer_is_idle(s));
+}
+
+static void sequencer_refuses_who_waits_for_tiles_that_cannot_be_stored(void **state)
+{
+    (void)state;
+    fill_memory();
+    submit_words("a");
+    told_error(SEQUENCER_STORE_FAILED, E_UNAVAILABLE);
+    assert_actions(SEQUENCER_REFUSE, SEQUENCER_ANSWER);
+    assert_true(sequencer_is_idle(s));
+}
+
 /* -- No room, and room again -- */
 
 static void sequencer_refuses_while_there_is_no_room(void **state)
@@ -940,6 +1006,9 @@ int main(void)
         CASE(sequencer_batch_keeps_to_its_entries),
         CASE(sequencer_batch_keeps_to_its_bytes),
         CASE(sequencer_waits_for_an_index_that_lags),
+        CASE(sequencer_waits_for_tiles_that_lag),
+        CASE(sequencer_end_answers_who_waits_for_the_tiles),
+        CASE(sequencer_refuses_who_waits_for_tiles_that_cannot_be_stored),
         CASE(sequencer_refuses_while_there_is_no_room),
         CASE(sequencer_goes_on_with_what_came_during_the_retry),
         CASE(sequencer_refuses_while_tiles_cannot_be_stored),

@@ -33,6 +33,7 @@ static struct tiles_memory_disk *tiles_disk;
 static struct journal *journal;
 static struct tiles *tiles;
 static struct edge *edge;
+static struct recovered *recovered; /* of an empty log: every tree is looked for */
 static struct err err;
 
 static void write_key(const char *path, const char *name, enum signature_type type, mode_t mode)
@@ -61,6 +62,9 @@ static int setup(void **state)
     tiles = tiles_memory_open(tiles_disk);
     edge = NEW(struct edge);
     edge_init(edge);
+    recovered = NEW(struct recovered);
+    edge_init(&recovered->edge);
+    recovered_forget_known(recovered);
     return signing_open(&signing, dir, key_path, NULL, mark_path, &err);
 }
 
@@ -70,6 +74,8 @@ static int teardown(void **state)
     signing_close(&signing);
     edge_clear(edge);
     mem_free(edge);
+    recovered_clear(recovered);
+    mem_free(recovered);
     journal_close(journal);
     tiles_close(tiles);
     journal_memory_disk_free(journal_disk);
@@ -156,7 +162,8 @@ static void assert_check(enum signing_check expected)
 {
     enum signing_check check;
     struct err words = { .code = E_OK };
-    assert_int_equal(signing_check_start(&signing, journal, tiles, &check, &words), E_OK);
+    assert_int_equal(signing_check_start(&signing, recovered, journal, tiles, &check, &words),
+                     E_OK);
     assert_int_equal(check, expected);
     if (expected == SIGNING_CHECK_FAILED) {
         assert_int_not_equal(words.code, E_OK);
@@ -167,7 +174,8 @@ static void assert_check(enum signing_check expected)
 static void assert_check_corrupt(void)
 {
     enum signing_check check;
-    assert_int_equal(signing_check_start(&signing, journal, tiles, &check, &err), E_CORRUPT);
+    assert_int_equal(signing_check_start(&signing, recovered, journal, tiles, &check, &err),
+                     E_CORRUPT);
     assert_non_null(strstr(err.msg, signed_path));
 }
 

@@ -6,6 +6,7 @@
 #include "tests/support/files.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -16,10 +17,24 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* cmocka wants some of the above first */
 #include <cmocka.h>
+
+/* fsync, here for all that is linked with this program: it counts, and fails when asked to. */
+static int syncs;
+static int sync_that_fails = -1;
+
+int fsync(int fd)
+{
+    if (syncs++ == sync_that_fails) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
 
 struct fixture {
     char *dir; /* owned */
@@ -182,6 +197,89 @@ static void a_file_in_the_way_is_an_error(void **state)
     assert_int_equal(tiles_read(f->tiles, "tile/0/000", &out, &f->err), E_NOT_FOUND);
 }
 
+/* The second caller did not hear of the failure: its sync must do all of the first one's work. */
+static void a_failed_sync_leaves_its_directories_to_the_next(void **state)
+{
+    enum {
+        DIRECTORIES = 4 /* ".", "tile", "tile/0", "tile/1" */
+    };
+    struct fixture *f = *state;
+    for (int failing = 0; failing < DIRECTORIES; failing++) {
+        assert_int_equal(tiles_write(f->tiles, "tile/0/000", span_of_str("x"), &f->err), E_OK);
+        assert_int_equal(tiles_write(f->tiles, "tile/1/000", span_of_str("x"), &f->err), E_OK);
+        syncs = 0;
+        sync_that_fails = failing;
+        assert_int_equal(tiles_sync(f->tiles, &f->err), E_IO);
+        sync_that_fails = -1;
+        syncs = 0;
+        assert_int_equal(tiles_sync(f->tiles, &f->err), E_OK);
+        assert_int_equal(syncs, DIRECTORIES);
+        assert_int_equal(tiles_sync(f->tiles, &f->err), E_OK);
+        assert_int_equal(syncs, DIRECTORIES);
+    }
+}
+
+/* ---- mounts: in a child with some of its own ---- */
+
+enum {
+    SKIPPED = 77 /* of a child: a file system may not be mounted here */
+};
+
+static bool mount_small(const char *dir, const char *options)
+{
+    return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+           mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("small", dir, "tmpfs", 0, options) == 0;
+}
+
+static void run_in_child(int (*run)(const char *dir), const char *dir)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(run(dir));
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == SKIPPED) {
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static int write_without_proc(const char *dir)
+{
+    struct err err = { 0 };
+    struct tiles *tiles = NULL;
+    struct buf out = BUF_INIT(100);
+    if (!mount_small("/proc", "size=100k")) {
+        return SKIPPED;
+    }
+    if (access("/proc/self", F_OK) == 0 || tiles_posix_open(&tiles, dir, &err) != E_OK) {
+        return 1;
+    }
+    for (int i = 0; i < 2; i++) { /* the second time over the first */
+        if (tiles_write(tiles, "tile/0/000", span_of_str("x"), &err) != E_OK) {
+            return 2;
+        }
+    }
+    if (tiles_sync(tiles, &err) != E_OK || tiles_read(tiles, "tile/0/000", &out, &err) != E_OK ||
+        !span_is_str(buf_span(&out), "x") || count_names(dir, ".tmp") != 0) {
+        return 3;
+    }
+    buf_clear(&out);
+    tiles_close(tiles);
+    return 0;
+}
+
+static void files_are_written_without_proc(void **state)
+{
+    struct fixture *f = *state;
+    run_in_child(write_without_proc, f->dir);
+}
+
 /* ---- no space ---- */
 
 static enum err_code write_limited(struct fixture *f, rlim_t limit_bytes, const char *path)
@@ -213,21 +311,13 @@ static void no_space_leaves_nothing_behind(void **state)
     buf_clear(&out);
 }
 
-/* In a child with mounts of its own. Exit 0 is success; 77: a file system may not be mounted here. */
 static int fill_a_small_disk(const char *dir)
 {
-    enum {
-        SKIPPED = 77
-    };
     struct err err = { 0 };
     struct tiles *tiles = NULL;
     static uint8_t bytes[70000];
     char path[64];
-    if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
-        return SKIPPED;
-    }
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("small", dir, "tmpfs", 0, "size=200k") != 0) {
+    if (!mount_small(dir, "size=200k")) {
         return SKIPPED;
     }
     if (tiles_posix_open(&tiles, dir, &err) != E_OK) {
@@ -257,19 +347,7 @@ static int fill_a_small_disk(const char *dir)
 static void a_full_disk_is_told_and_gets_over(void **state)
 {
     struct fixture *f = *state;
-    fflush(NULL);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        _exit(fill_a_small_disk(f->dir));
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 77) {
-        skip();
-    }
-    assert_int_equal(WEXITSTATUS(status), 0);
+    run_in_child(fill_a_small_disk, f->dir);
 }
 
 /* ---- the crash model ---- */
@@ -301,7 +379,6 @@ static struct tiles_memory_disk *disk_with_changes(bool is_sync_failing)
     if (is_sync_failing) {
         tiles_memory_disk_fault(disk, STORE_FAULT_BEFORE);
         assert_int_equal(tiles_sync(tiles, &err), E_IO);
-        assert_int_equal(tiles_sync(tiles, &err), E_OK); /* and yet nothing was rewritten */
     }
     tiles_close(tiles);
     return disk;
@@ -327,6 +404,22 @@ static void a_crash_loses_any_subset_of_what_was_not_synced(void **state)
             tiles_memory_disk_free(copy);
         }
         assert_true(outcomes[0] && outcomes[1] && outcomes[2] && outcomes[3]);
+    }
+}
+
+static void a_failed_sync_leaves_its_files_to_the_next(void **state)
+{
+    (void)state;
+    struct err err;
+    for (uint64_t seed = 0; seed < 64; seed++) {
+        struct tiles_memory_disk *disk = disk_with_changes(true);
+        struct tiles *other = tiles_memory_open(disk);
+        assert_int_equal(tiles_sync(other, &err), E_OK);
+        tiles_close(other);
+        tiles_memory_disk_crash(disk, seed);
+        assert_true(is_there(disk, "written", "w"));
+        assert_false(is_there(disk, "removed", "r"));
+        tiles_memory_disk_free(disk);
     }
 }
 
@@ -366,9 +459,12 @@ int main(void)
         CASE(temporary_files_are_not_listed_or_read),
         CASE(removing_the_last_partial_tile_removes_its_directory),
         CASE(a_file_in_the_way_is_an_error),
+        CASE(a_failed_sync_leaves_its_directories_to_the_next),
+        CASE(files_are_written_without_proc),
         CASE(no_space_leaves_nothing_behind),
         CASE(a_full_disk_is_told_and_gets_over),
         cmocka_unit_test(a_crash_loses_any_subset_of_what_was_not_synced),
+        cmocka_unit_test(a_failed_sync_leaves_its_files_to_the_next),
         cmocka_unit_test(faults_hit_before_or_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 import grpc  # noqa: E402
 
 APPEND = "/courtroll.v1.Log/Append"
+HEALTH = "/grpc.health.v1.Health/Check"
 
 Appended = namedtuple("Appended", "index leaf_hash duplicate proof")
 
@@ -100,3 +101,7 @@ class Rpc:
     def append_later(self, entries, timeout=30):
         """A future of the reply's bytes."""
         return self.method(APPEND).future(append_request(entries), timeout=timeout)
+
+    def is_serving(self):
+        """What the health service says."""
+        return dict(fields(self.call(HEALTH, b""))).get(1) == 1
