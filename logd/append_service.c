@@ -101,6 +101,16 @@ static enum err_code make_receipts(struct append_call *append, struct buf *recei
     return rc;
 }
 
+/* Peers that ask for receipts and do not read them must not make us hold them all. */
+static bool has_room(const struct append_call *append, const struct buf *receipts)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < append->submission->count; i++) {
+        bytes += receipts[i].len;
+    }
+    return rpc_call_has_room(append->call, bytes);
+}
+
 /* On a worker: everything that takes time, then the answer. */
 static void finish(void *arg)
 {
@@ -116,11 +126,17 @@ static void finish(void *arg)
                         append->submission->leaves, count);
     }
     struct err err = { .msg = "" };
+    const char *reason = "";
     bool has_receipts = append->wants_witnessed && make_receipts(append, receipts, &err) == E_OK;
-    bool is_late = append->wants_witnessed && !has_receipts;
+    if (append->wants_witnessed && !has_receipts) {
+        reason = "not published in time: the entries are durable";
+    } else if (has_receipts && !has_room(append, receipts)) {
+        has_receipts = false;
+        reason =
+            "too many answers wait to be read: the entries are durable, ask for their receipts";
+    }
     /* A policy without witnesses is met by publication: it is the caller's own policy that counts. */
-    reply(append, buf_span(&promise), has_receipts ? receipts : NULL, has_receipts,
-          is_late ? "not published in time: the entries are durable" : "");
+    reply(append, buf_span(&promise), has_receipts ? receipts : NULL, has_receipts, reason);
     for (size_t i = 0; i < count; i++) {
         buf_clear(&receipts[i]);
     }
@@ -151,12 +167,19 @@ static void wait_for_publication(struct append_call *append)
     }
 }
 
+static void fail(struct append_call *append, const struct err *err)
+{
+    struct err words = *err;
+    private_paths_hide(&append->service->parts->private_paths, words.msg, sizeof words.msg);
+    rpc_fail(append->call, words.code, words.msg);
+    append_call_free(append);
+}
+
 static void on_done(struct submission *submission, const struct err *err)
 {
     struct append_call *append = submission->ctx;
     if (err != NULL) {
-        rpc_fail(append->call, err->code, err->msg);
-        append_call_free(append);
+        fail(append, err);
     } else if (append->wants_witnessed) {
         wait_for_publication(append);
     } else if (append->wants_promise) {

@@ -17,6 +17,7 @@
 #include <assert.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -24,11 +25,17 @@
 enum {
     CACHE_BYTES = 32 * 1024 * 1024,
     INTEGRATOR_WORKERS = 4,
-    WORK_RUNNING_MAX = 2, /* of libuv's four workers: the others are for rounds and tiles */
+    WORK_RUNNING_MAX = 2, /* receipts, proofs and promises */
+    /* libuv's workers, one for each thing that can run at a time: all of these, a round's step, and
+     * the stop, which waits for what the others do. */
+    UV_WORKERS = WORK_RUNNING_MAX + HTTP_SERVICE_WORKERS + 1 + 1,
+    CALLS_MAX = 16384, /* of gRPC, not answered; their entries have bounds of their own */
     UNINDEXED_MAX = 256 * 1024,
-    DRAIN_MS = 3000, /* to publish what was committed */
-    STOP_MS = 5000,  /* and then for everything else: peers that do not read, a slow disk */
+    UNSTORED_BYTES_MAX = 64 * 1024 * 1024, /* tiles in memory, but for those of a batch */
+    DRAIN_MS = 3000,                       /* to publish what was committed */
+    STOP_MS = 5000, /* and then for everything else: peers that do not read, a slow disk */
     DRAIN_POLL_MS = 20,
+    HEALTH_MS = 1000,
     INDEX_WAIT_MS = 500, /* most restarts: so that who waits for event=ready is admitted at once */
     GRACE_MS = 500,
 };
@@ -47,6 +54,7 @@ struct daemon {
     uv_loop_t loop;
     uv_signal_t sigterm, sigint;
     uv_timer_t drain_timer;
+    uv_timer_t health_timer;
     uv_work_t stop_work;
     struct append_service *append;
     struct read_service *reads;
@@ -64,6 +72,32 @@ static uint64_t now_ms(void)
 }
 
 /* -- Opening: stores, then the tree, then what was signed -- */
+
+static enum err_code read_checkpoint(struct daemon *d, struct buf *note, struct checkpoint *out,
+                                     struct err *err)
+{
+    enum err_code rc = tiles_read(d->parts.tiles, "checkpoint", note, err);
+    if (rc == E_OK) {
+        rc = checkpoint_open(out, buf_span(note), &d->parts.signing.log.vkey,
+                             signing_origin(&d->parts.signing), err);
+    }
+    return rc;
+}
+
+/* One replay of the journal, and the trees of all checkpoints that there are. */
+static enum err_code recover(struct daemon *d, struct err *err)
+{
+    struct recovery_sizes wanted = { .count = 0 };
+    struct buf note = BUF_INIT(NOTE_BYTES_MAX);
+    struct checkpoint published;
+    if (read_checkpoint(d, &note, &published, err) == E_OK) { /* else load_published tells why */
+        recovery_sizes_add(&wanted, published.size);
+    }
+    buf_clear(&note);
+    signing_wanted_sizes(&d->parts.signing, &wanted);
+    return recovery_run(&d->recovered, d->journal, d->parts.tiles, d->settings.has_dedup, &wanted,
+                        err);
+}
 
 static enum err_code open_stores(struct daemon *d, struct err *err)
 {
@@ -84,11 +118,11 @@ static enum err_code open_stores(struct daemon *d, struct err *err)
         rc = tiles_posix_open(&d->parts.tiles, d->dir.log, err);
     }
     if (rc == E_OK) {
-        rc = recovery_run(&d->recovered, d->journal, d->parts.tiles, s->has_dedup, err);
+        rc = recover(d, err);
     }
     if (rc == E_OK && s->has_dedup) {
-        rc = indexer_open(&d->parts.indexer, d->dir.index, d->parts.tiles,
-                          edge_size(&d->recovered.edge), err);
+        d->parts.indexer =
+            indexer_open(d->dir.index, d->parts.tiles, edge_size(&d->recovered.edge));
     }
     return rc;
 }
@@ -100,19 +134,14 @@ static enum err_code load_published(struct daemon *d, struct err *err)
     struct checkpoint checkpoint;
     struct edge edge;
     edge_init(&edge);
-    enum err_code rc = tiles_read(d->parts.tiles, "checkpoint", &note, err);
-    if (rc == E_NOT_FOUND) { /* nothing was published yet */
+    enum err_code rc = read_checkpoint(d, &note, &checkpoint, err);
+    if (rc == E_NOT_FOUND && note.len == 0) { /* nothing was published yet */
         rc = E_OK;
         goto out;
     }
     if (rc == E_OK) {
-        rc = checkpoint_open(&checkpoint, buf_span(&note), &d->parts.signing.log.vkey,
-                             signing_origin(&d->parts.signing), err);
-    }
-    if (rc == E_OK && checkpoint.size == edge_size(&d->recovered.edge)) {
-        edge_copy(&edge, &d->recovered.edge);
-    } else if (rc == E_OK) {
-        rc = recovery_edge_at(&edge, checkpoint.size, d->journal, d->parts.tiles, err);
+        rc = recovered_edge_at(&d->recovered, &edge, checkpoint.size, d->journal, d->parts.tiles,
+                               err);
     }
     if (rc == E_OK) {
         struct hash root = edge_root(&edge);
@@ -139,8 +168,9 @@ out:
 static enum err_code check_start(struct daemon *d, struct err *err)
 {
     enum signing_check check;
-    enum err_code rc =
-        signing_check_start(&d->parts.signing, d->journal, d->parts.tiles, &check, err);
+    enum err_code rc = signing_check_start(&d->parts.signing, &d->recovered, d->journal,
+                                           d->parts.tiles, &check, err);
+    recovered_forget_known(&d->recovered);
     if (rc != E_OK) {
         return rc;
     }
@@ -226,12 +256,19 @@ static void on_published(void *ctx)
     report_ready(d);
 }
 
-/* The entries of the last, partial tile are in no stored tile for the indexer to read. */
-static struct index_job *tail_job(const struct edge *edge, uint64_t stored)
+/* Entries below are in full tiles, whether these are stored or not. */
+static uint64_t tiled_size(const struct edge *edge)
 {
-    size_t count = (size_t)(edge_size(edge) - stored);
+    return edge_size(edge) / TILE_WIDTH * TILE_WIDTH;
+}
+
+/* The entries of the last, partial tile are in no tile for the indexer to read. */
+static struct index_job *tail_job(const struct edge *edge)
+{
+    uint64_t first = tiled_size(edge);
+    size_t count = (size_t)(edge_size(edge) - first);
     struct index_job *job = mem_alloc(sizeof *job + count * sizeof job->leaves[0]);
-    *job = (struct index_job){ .first = stored, .count = count };
+    *job = (struct index_job){ .first = first, .count = count };
     memcpy(job->leaves, edge->tiles[0], count * sizeof job->leaves[0]);
     return job;
 }
@@ -261,10 +298,11 @@ static void start_sequencer(struct daemon *d)
         .batch_entries_max = COMMIT_ENTRIES_MAX,
         .batch_bytes_max = COMMIT_BYTES_MAX,
         .unindexed_max = UNINDEXED_MAX,
+        .unstored_bytes_max = UNSTORED_BYTES_MAX,
     };
     struct sequencer_thread_options options = {
         .sequencer = sequencer_new(&limits, &d->recovered.edge, &d->recovered.recent,
-                                   d->recovered.stored, d->recovered.stored),
+                                   d->recovered.stored, tiled_size(&d->recovered.edge)),
         .pool = d->parts.pool,
         .journal = d->journal,
         .integrator = d->parts.integrator,
@@ -278,8 +316,19 @@ static void start_sequencer(struct daemon *d)
     d->parts.sequencer = sequencer_thread_start(&options);
 }
 
+/* The disk was full when the log was recovered: reads are served, entries refused until there is room
+ * for the tiles that are missing. */
+static void store_unstored(struct daemon *d, uint64_t size)
+{
+    on_store_failed(d, &d->recovered.unstored_err);
+    integrator_add(d->parts.integrator, d->recovered.unstored, size);
+    d->recovered.unstored = NULL;
+}
+
 static void start_parts(struct daemon *d)
 {
+    private_paths_add(&d->parts.private_paths, d->settings.data_dir, "data-dir");
+    private_paths_add(&d->parts.private_paths, d->settings.mark_path, "mark-path");
     d->parts.work = work_new(&d->loop, WORK_RUNNING_MAX);
     d->parts.cache = tile_cache_new(d->parts.tiles, CACHE_BYTES);
     d->parts.pool = pool_new(d->settings.pool_entries_max, d->settings.pool_bytes_max);
@@ -290,15 +339,20 @@ static void start_parts(struct daemon *d)
         pool_close(d->parts.pool, "the log has not published its first checkpoint yet");
     }
     start_publisher(d);
+    bool is_behind = d->recovered.unstored_err.code != E_OK;
+    uint64_t size = edge_size(&d->recovered.edge), tiled = tiled_size(&d->recovered.edge);
     struct integrator_callbacks stored = { d, on_stored, on_store_failed };
-    d->parts.integrator = integrator_start(d->parts.tiles, edge_size(&d->recovered.edge),
+    d->parts.integrator = integrator_start(d->parts.tiles, is_behind ? d->recovered.stored : size,
                                            INTEGRATOR_WORKERS, &stored);
-    struct index_job *tail = tail_job(&d->recovered.edge, d->recovered.stored);
+    struct index_job *tail = tail_job(&d->recovered.edge);
     start_sequencer(d);
+    if (is_behind) {
+        store_unstored(d, size);
+    }
     if (d->parts.indexer != NULL) {
         struct indexer_callbacks indexed = { d, on_indexed, on_fatal };
         indexer_add(d->parts.indexer, tail);
-        indexer_start(d->parts.indexer, d->recovered.stored, &indexed);
+        indexer_start(d->parts.indexer, tiled, &indexed);
         indexer_wait_ready(d->parts.indexer, INDEX_WAIT_MS);
     } else {
         mem_free(tail);
@@ -320,7 +374,7 @@ static enum err_code start_rpc(struct daemon *d, struct err *err)
         .tls_client_ca_path = d->settings.tls_client_ca,
         .methods = methods,
         .method_count = 1 + READ_METHODS,
-        .calls_max = d->settings.pool_entries_max,
+        .calls_max = CALLS_MAX,
     };
     for (size_t i = 0; i < d->settings.grpc_count; i++) {
         config.listen[i] = d->settings.grpc[i];
@@ -350,6 +404,14 @@ static enum err_code start_surfaces(struct daemon *d, struct err *err)
     return rc;
 }
 
+/* gRPC's health says what /readyz says. */
+static void on_health_timer(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    char reason[STATUS_REASON_MAX];
+    rpc_health_set(d->rpc, parts_is_admitting(&d->parts, reason, sizeof reason));
+}
+
 /* Once a checkpoint is there to be read: a log that has signed nothing yet does so first. */
 static void report_ready(struct daemon *d)
 {
@@ -358,7 +420,8 @@ static void report_ready(struct daemon *d)
         return;
     }
     d->is_ready = true;
-    rpc_health_set(d->rpc, !d->is_paused);
+    on_health_timer(&d->health_timer);
+    uv_timer_start(&d->health_timer, on_health_timer, HEALTH_MS, HEALTH_MS);
     struct buf grpc = BUF_INIT(SETTINGS_LISTEN_MAX * (RPC_ADDRESS_MAX + 1));
     for (size_t i = 0; i < d->settings.grpc_count; i++) {
         buf_putf(&grpc, "%s%s", i == 0 ? "" : ",", rpc_server_address(d->rpc, i));
@@ -391,7 +454,8 @@ static void close_loop_parts(struct daemon *d)
     uv_close((uv_handle_t *)&d->sigterm, on_handle_closed);
     uv_close((uv_handle_t *)&d->sigint, on_handle_closed);
     uv_close((uv_handle_t *)&d->drain_timer, on_handle_closed);
-    d->open += 7;
+    uv_close((uv_handle_t *)&d->health_timer, on_handle_closed);
+    d->open += 8;
 }
 
 /* On a worker, since it waits: for calls under way, and for the last commit and its tiles. */
@@ -453,10 +517,12 @@ static void begin_stop(struct daemon *d, uint32_t drain_ms)
     }
     log_event(LOG_LEVEL_INFO, "stopping", "%s", "");
     sd_notify(0, "STOPPING=1");
+    uv_timer_stop(&d->health_timer);
     if (d->rpc != NULL) {
         rpc_health_set(d->rpc, false);
     }
     pool_end(d->parts.pool, "the log is stopping");
+    publisher_drain(d->parts.publisher);
     d->drain_until_ms = now_ms() + drain_ms;
     uv_timer_start(&d->drain_timer, on_drain_tick, 0, DRAIN_POLL_MS);
 }
@@ -474,9 +540,11 @@ static void start_loop(struct daemon *d)
     uv_signal_init(&d->loop, &d->sigterm);
     uv_signal_init(&d->loop, &d->sigint);
     uv_timer_init(&d->loop, &d->drain_timer);
+    uv_timer_init(&d->loop, &d->health_timer);
     d->sigterm.data = d;
     d->sigint.data = d;
     d->drain_timer.data = d;
+    d->health_timer.data = d;
     uv_signal_start(&d->sigterm, on_signal, SIGTERM);
     uv_signal_start(&d->sigint, on_signal, SIGINT);
 }
@@ -521,6 +589,22 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* With fewer workers than we count on a stop could wait for ever, whatever the environment says. To be
+ * called before there are threads and before libuv's first work. */
+static void set_uv_workers(void)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%d", UV_WORKERS);
+    setenv("UV_THREADPOOL_SIZE", text, 1);
+}
+
+static void prepare_process(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    set_uv_workers();
+}
+
 enum daemon_exit daemon_run(const struct config *config)
 {
     struct daemon *d = NEW(struct daemon);
@@ -529,8 +613,7 @@ enum daemon_exit daemon_run(const struct config *config)
     d->dir.lock_fd = -1;
     d->parts.started_ms = now_ms();
     d->parts.published = published_new();
-    signal(SIGPIPE, SIG_IGN);
-    raise_descriptor_limit();
+    prepare_process();
     if (settings_read(&d->settings, config, &err) != E_OK) {
         log_error(LOG_LEVEL_ERROR, "configuration", &err);
         goto out;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 enum {
+    PIPELINED_MAX = 4, /* one answer may be a bundle of 16 MB */
     UNWANTED_BODIES_BYTES_MAX = 16 * ENTRY_BYTES_MAX
 };
 
@@ -23,7 +24,6 @@ enum {
 
 /* A request that a worker answers for: a file is read. */
 struct file_read {
-    uv_work_t request;
     struct http_service *service;
     struct http_exchange *exchange;
     bool is_tile;
@@ -45,9 +45,9 @@ struct add {
 };
 
 struct http_service {
-    uv_loop_t *loop;
     struct parts *parts;
     struct http_server *server;
+    struct work *file_reads; /* a lane of their own: rounds and receipts do not queue behind them */
     struct log_metrics *metrics;
     uv_async_t added_wake;
     _Atomic(struct add *) added; /* a stack */
@@ -89,9 +89,9 @@ static void respond_tile(struct http_exchange *exchange, struct http_body *body)
     http_respond(exchange, &response);
 }
 
-static void run_file_read(uv_work_t *request)
+static void run_file_read(void *arg)
 {
-    struct file_read *read = request->data;
+    struct file_read *read = arg;
     struct parts *parts = read->service->parts;
     struct err err;
     if (read->is_tile) {
@@ -107,10 +107,9 @@ static void run_file_read(uv_work_t *request)
     buf_clear(&bytes);
 }
 
-static void on_file_read(uv_work_t *request, int status)
+static void on_file_read(void *arg)
 {
-    (void)status; /* never cancelled */
-    struct file_read *read = request->data;
+    struct file_read *read = arg;
     if (read->rc != E_OK) {
         http_respond_error(read->exchange, read->rc);
     } else if (read->is_tile) {
@@ -131,14 +130,12 @@ static struct file_read *file_read_new(struct http_service *service, struct http
     struct file_read *read = NEW(struct file_read);
     read->service = service;
     read->exchange = exchange;
-    read->request.data = read;
     return read;
 }
 
 static void start_file_read(struct file_read *read)
 {
-    int rc = uv_queue_work(read->service->loop, &read->request, run_file_read, on_file_read);
-    assert(rc == 0);
+    work_post_then(read->service->file_reads, read, run_file_read, on_file_read);
 }
 
 static void get_tile(struct http_service *service, struct http_exchange *exchange, struct span path)
@@ -357,11 +354,12 @@ static void on_request(void *ctx, struct http_exchange *exchange)
 struct http_service *http_service_new(uv_loop_t *loop, struct parts *parts)
 {
     struct http_service *service = NEW(struct http_service);
-    service->loop = loop;
     service->parts = parts;
+    service->file_reads = work_new(loop, HTTP_SERVICE_WORKERS);
     service->metrics = log_metrics_new();
     struct http_server_options options = http_server_options_default();
     options.body_bytes_max = ENTRY_BYTES_MAX;
+    options.pipelined_max = PIPELINED_MAX;
     if (!parts->has_http_add) {
         /* Read over, so that the answer is 405 and not 413; a few at a time will do. */
         options.bodies_bytes_max = UNWANTED_BODIES_BYTES_MAX;
@@ -395,9 +393,15 @@ void http_service_end(struct http_service *service, uint32_t grace_ms, void *ctx
     http_server_close(service->server, grace_ms, ctx, on_ended);
 }
 
+static void on_file_reads_closed(void *ctx)
+{
+    struct http_service *service = ctx;
+    uv_close((uv_handle_t *)&service->added_wake, on_wake_closed);
+}
+
 void http_service_close(struct http_service *service, void *ctx, void (*on_closed)(void *ctx))
 {
     service->closed_ctx = ctx;
     service->on_closed = on_closed;
-    uv_close((uv_handle_t *)&service->added_wake, on_wake_closed);
+    work_close(service->file_reads, service, on_file_reads_closed);
 }

@@ -10,6 +10,10 @@
 
 struct http_service;
 
+enum {
+    HTTP_SERVICE_WORKERS = 2 /* of libuv's, at most, at a time */
+};
+
 /* Borrows `parts`. */
 struct http_service *http_service_new(uv_loop_t *loop, struct parts *parts);
 MUST_USE enum err_code http_service_listen(struct http_service *service,

@@ -22,7 +22,7 @@
     X(journal_bytes, "courtroll_journal_bytes_written_total", "Bytes written to the journal.")     \
     X(corrupt, "courtroll_damaged_reads_total", "Tiles that were not served: wrong bytes.")        \
     X(requests, "courtroll_http_requests_total", "HTTP requests answered.")                        \
-    X(rejected, "courtroll_http_requests_rejected_total", "HTTP requests refused as malformed.")   \
+    X(rejected, "courtroll_http_requests_rejected_total", "HTTP requests the server refused.")     \
     X(refused, "courtroll_http_connections_refused_total", "HTTP connections over the limit.")     \
     X(timeouts, "courtroll_http_timeouts_total", "HTTP connections closed for being slow.")        \
     X(sent, "courtroll_http_sent_bytes_total", "Bytes sent over HTTP.")

@@ -5,6 +5,12 @@
 
 #include <stdio.h>
 
+bool parts_is_admitting(struct parts *parts, char *reason, size_t reason_max)
+{
+    return !pool_is_closed(parts->pool, reason, reason_max) &&
+           (parts->indexer == NULL || indexer_is_ready(parts->indexer, reason, reason_max));
+}
+
 void parts_status(struct parts *parts, struct status *out)
 {
     struct metrics_process process = metrics_process();
@@ -23,10 +29,7 @@ void parts_status(struct parts *parts, struct status *out)
     if (out->stored_size >= out->durable_size / TILE_WIDTH * TILE_WIDTH) {
         out->stored_size = out->durable_size; /* no full tile is missing */
     }
-    bool is_refusing = pool_is_closed(parts->pool, out->reason, sizeof out->reason);
-    bool is_blind = !is_refusing && parts->indexer != NULL &&
-                    !indexer_is_ready(parts->indexer, out->reason, sizeof out->reason);
-    out->is_admitting = !is_refusing && !is_blind;
+    out->is_admitting = parts_is_admitting(parts, out->reason, sizeof out->reason);
     out->is_degraded = !out->is_admitting;
     if (!out->is_degraded) {
         out->is_degraded = publisher_is_degraded(parts->publisher, out->reason, sizeof out->reason);
@@ -36,6 +39,7 @@ void parts_status(struct parts *parts, struct status *out)
         snprintf(out->reason, sizeof out->reason,
                  "damaged tiles were met: run courtroll fsck --dir DIR");
     }
+    private_paths_hide(&parts->private_paths, out->reason, sizeof out->reason);
 }
 
 enum err_code parts_put_receipt(struct parts *parts, const struct published_tree *tree,

@@ -8,6 +8,7 @@
 #include "logd/indexer.h"
 #include "logd/integrator.h"
 #include "logd/pool.h"
+#include "logd/private_paths.h"
 #include "logd/published.h"
 #include "logd/publisher.h"
 #include "logd/sequencer_thread.h"
@@ -28,8 +29,9 @@ struct parts {
     struct sequencer_thread *sequencer;
     struct publisher *publisher;
     struct work *work;
-    const char *rollback_check; /* how a restored backup would be noticed: static words */
-    bool is_opaque;             /* schema = opaque: any bytes are an entry */
+    struct private_paths private_paths; /* of what peers are told */
+    const char *rollback_check;         /* how a restored backup would be noticed: static words */
+    bool is_opaque;                     /* schema = opaque: any bytes are an entry */
     bool has_http_add;
     uint64_t started_ms; /* monotonic */
     atomic_bool is_stopping;
@@ -46,7 +48,7 @@ struct status {
     uint64_t published_size;
     bool is_admitting;
     bool is_degraded; /* not admitting, or the last round failed, or damaged tiles were met */
-    char reason[STATUS_REASON_MAX]; /* empty when all is well */
+    char reason[STATUS_REASON_MAX]; /* empty when all is well; for peers to read */
     struct sequencer_stats stats;
     uint64_t bytes_written; /* to journal, tiles and index, since the start */
     uint64_t cpu_us;
@@ -56,6 +58,9 @@ struct status {
     uint64_t corrupt_count;
 };
 void parts_status(struct parts *parts, struct status *out);
+
+/* Whether entries are taken now; if not, why, with our paths in it. */
+bool parts_is_admitting(struct parts *parts, char *reason, size_t reason_max);
 
 /* Proof of entry `index` in the published tree, as a tlog-proof; appended. E_NOT_FOUND unless it is
  * published. Blocks on the disk. */

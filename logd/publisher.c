@@ -349,6 +349,14 @@ void publisher_start(struct publisher *publisher, struct sequencer_thread *seque
     uv_async_send(&publisher->wake);
 }
 
+void publisher_drain(struct publisher *publisher)
+{
+    if (publisher->is_started && !publisher->is_closing) {
+        round_event(publisher, ROUND_DRAIN, 0, true);
+        hear_news(publisher);
+    }
+}
+
 /* News may come in the wrong order: at the start two threads tell them. */
 void publisher_on_news(struct publisher *publisher, uint64_t size)
 {

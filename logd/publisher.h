@@ -33,6 +33,9 @@ struct publisher *publisher_new(const struct publisher_options *options);
 void publisher_start(struct publisher *publisher, struct sequencer_thread *sequencer,
                      uint64_t durable_size);
 
+/* The log is stopping: what is durable is published now, without regard to the interval. */
+void publisher_drain(struct publisher *publisher);
+
 void publisher_on_news(struct publisher *publisher, uint64_t size);
 void publisher_on_stored(struct publisher *publisher, uint64_t size);
 void publisher_on_snapshot(struct publisher *publisher, struct snapshot *snapshot);

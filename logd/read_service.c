@@ -72,15 +72,21 @@ static void reply(struct rpc_call *call, const ProtobufCMessage *message)
 {
     struct buf packed;
     pack(&packed, message);
-    rpc_reply_take(call, &packed);
+    if (rpc_call_has_room(call, packed.len)) {
+        rpc_reply_take(call, &packed);
+    } else {
+        rpc_fail(call, E_BUSY, "too many answers wait to be read: try again");
+    }
     buf_clear(&packed);
 }
 
-static void fail(struct rpc_call *call, const struct err *err)
+static void fail(struct read_service *service, struct rpc_call *call, const struct err *err)
 {
     /* What is wrong with our disk is not the caller's business. */
     bool is_ours = err->code == E_IO || err->code == E_CORRUPT;
-    rpc_fail(call, err->code, is_ours ? NULL : err->msg);
+    struct err words = *err;
+    private_paths_hide(&service->parts->private_paths, words.msg, sizeof words.msg);
+    rpc_fail(call, words.code, is_ours ? NULL : words.msg);
 }
 
 /* Two numbers or a hash, and no more: what we do not know unpacks to many times its size. True when
@@ -118,7 +124,7 @@ static void read_free(struct read *read)
 static void read_end(struct read *read, enum err_code rc, const struct err *err)
 {
     if (rc != E_OK) {
-        fail(read->call, err);
+        fail(read->service, read->call, err);
     }
     read_free(read);
 }
@@ -364,7 +370,7 @@ static void entries_end(struct entries_stream *stream, enum err_code rc, const s
     if (rc == E_OK) {
         rpc_stream_finish(stream->call);
     } else {
-        fail(stream->call, err);
+        fail(service, stream->call, err);
     }
     published_tree_release(stream->tree);
     mem_free(stream);
@@ -528,7 +534,7 @@ static void get_entries(void *ctx, struct rpc_call *call, struct span message)
     }
     if (rc != E_OK) {
         published_tree_release(tree);
-        fail(call, &err);
+        fail(service, call, &err);
         return;
     }
     struct entries_stream *stream = NEW(struct entries_stream);

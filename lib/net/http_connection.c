@@ -106,7 +106,7 @@ static void release_answers(struct http_connection *connection, uint32_t count)
         struct http_exchange *exchange = TAILQ_FIRST(&connection->queue);
         TAILQ_REMOVE(&connection->queue, exchange, link);
         connection->queue_len--;
-        connection->queued_bytes -= exchange->answer_head.len + exchange->answer_rest.len;
+        connection->queued_bytes -= exchange->answer_bytes;
         exchange_free(exchange);
     }
     if (connection->reading == NULL) {
@@ -140,7 +140,7 @@ static uint32_t gather(struct http_connection *connection, uv_buf_t *bufs, unsig
         if (exchange->answer_rest.len > 0) {
             bufs[(*buf_count)++] = uv_buf_of(exchange->answer_rest);
         }
-        *byte_count += exchange->answer_head.len + exchange->answer_rest.len;
+        *byte_count += exchange->answer_bytes;
         count++;
     }
     return count;
@@ -275,7 +275,7 @@ static void refuse(struct http_connection *connection, int status)
                                   .content_type = "text/plain; charset=utf-8",
                                   .text = span_of(text, (size_t)len),
                               });
-    connection->queued_bytes += exchange->answer_head.len;
+    connection->queued_bytes += exchange->answer_bytes;
 }
 
 static void begin_body(struct http_connection *connection)

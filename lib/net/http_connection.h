@@ -18,7 +18,7 @@
 
 enum {
     HTTP_READ_BYTES = 64 * 1024,
-    HTTP_DATE_MAX = 32,
+    HTTP_DATE_MAX = 64,
     EXCHANGES_KEPT_MAX = 256, /* for reuse, over all connections */
 };
 
@@ -44,7 +44,8 @@ struct http_exchange {
     struct buf answer_taken;       /* owned */
     struct http_body *answer_body; /* a reference, or NULL */
     struct span answer_rest;       /* the body in one of the two above; empty for HEAD */
-    bool is_last;                  /* the connection ends after it */
+    size_t answer_bytes; /* of the connection's queued_bytes, the server's answers_bytes */
+    bool is_last;        /* the connection ends after it */
 };
 
 TAILQ_HEAD(exchange_list, http_exchange);
@@ -111,6 +112,7 @@ struct http_server {
     uint32_t spare_count;
     uint32_t exchanges; /* in use: being read, with the handler, or being written */
     size_t bodies_bytes;
+    size_t answers_bytes;
     struct http_server_stats stats;
 
     uv_timer_t sweep; /* runs while there are connections */
@@ -146,7 +148,7 @@ struct http_exchange *exchange_new(struct http_server *server);
 void exchange_free(struct http_exchange *exchange);    /* keeps it for reuse */
 void exchange_destroy(struct http_exchange *exchange); /* one that is not in use */
 
-/* Fills in the answer; the connection, if any, is not touched. */
+/* Fills in the answer, and counts it for the server; the connection, if any, is not touched. */
 void exchange_answer(struct http_exchange *exchange, const struct http_response *response);
 
 void server_start_sweep(struct http_server *server);

@@ -41,6 +41,8 @@ void exchange_free(struct http_exchange *exchange)
     server->exchanges--;
     server->bodies_bytes -= exchange->reserved_bytes;
     exchange->reserved_bytes = 0;
+    server->answers_bytes -= exchange->answer_bytes;
+    exchange->answer_bytes = 0;
     exchange->connection = NULL;
     exchange->on_peer_left = NULL;
     exchange->is_last = false;
@@ -93,7 +95,43 @@ void exchange_answer(struct http_exchange *exchange, const struct http_response 
     } else if (has_body) {
         exchange->answer_rest = body;
     }
+    exchange->answer_bytes = exchange->answer_head.len + exchange->answer_rest.len;
+    exchange->server->answers_bytes += exchange->answer_bytes;
     exchange->state = EXCHANGE_ANSWERED;
+}
+
+/* Peers that ask and do not read must not make us hold more than so much. */
+static bool has_room(const struct http_exchange *exchange, const struct http_response *response)
+{
+    const struct http_server *server = exchange->server;
+    size_t max = server->options.answers_bytes_max;
+    size_t bytes = response->text.len;
+    if (exchange->request.method == HTTP_METHOD_HEAD) {
+        bytes = 0;
+    } else if (response->taken != NULL) {
+        bytes = response->taken->len;
+    } else if (response->shared != NULL) {
+        bytes = http_body_span(response->shared).len;
+    }
+    return server->answers_bytes < max && bytes <= max - server->answers_bytes;
+}
+
+/* Instead of an answer that there is no room for. */
+static void answer_crowded(struct http_exchange *exchange, const struct http_response *response)
+{
+    const struct http_header retry = { "Retry-After", "1" };
+    if (response->taken != NULL) {
+        buf_clear(response->taken);
+    }
+    exchange->server->stats.rejected_requests++;
+    exchange_answer(exchange,
+                    &(struct http_response){
+                        .status = 503,
+                        .content_type = "text/plain; charset=utf-8",
+                        .headers = &retry,
+                        .header_count = 1,
+                        .text = span_of_str("too many answers wait to be read: try again\n"),
+                    });
 }
 
 void http_respond(struct http_exchange *exchange, const struct http_response *response)
@@ -115,8 +153,12 @@ void http_respond(struct http_exchange *exchange, const struct http_response *re
     exchange->is_last = !exchange->request.is_keep_alive ||
                         (connection->is_read_ended && connection->reading == NULL &&
                          TAILQ_NEXT(exchange, link) == NULL);
-    exchange_answer(exchange, response);
-    connection->queued_bytes += exchange->answer_head.len + exchange->answer_rest.len;
+    if (has_room(exchange, response)) {
+        exchange_answer(exchange, response);
+    } else {
+        answer_crowded(exchange, response);
+    }
+    connection->queued_bytes += exchange->answer_bytes;
     if (!connection->is_in_read) {
         connection_advance(connection);
     }

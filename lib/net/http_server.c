@@ -34,6 +34,7 @@ struct http_server_options http_server_options_default(void)
         .idle_timeout_ms = HTTP_IDLE_TIMEOUT_MS,
         .write_timeout_ms = HTTP_WRITE_TIMEOUT_MS,
         .bodies_bytes_max = HTTP_BODIES_BYTES_MAX,
+        .answers_bytes_max = HTTP_ANSWERS_BYTES_MAX,
     };
 }
 

@@ -40,6 +40,9 @@ struct http_server_options {
     uint32_t idle_timeout_ms;   /* between requests */
     uint32_t write_timeout_ms;  /* without a byte taken by the peer */
     size_t bodies_bytes_max;    /* request bodies of all connections together; 503 above */
+    /* Answers that the peers of all connections have not taken; one that does not fit becomes a 503.
+     * Small ones still fit when large ones do not. A shared body counts for each of its answers. */
+    size_t answers_bytes_max;
 };
 
 /* The values of limits.h; body_bytes_max is 0: only requests without a body. */
@@ -64,7 +67,8 @@ void http_server_close(struct http_server *server, uint32_t grace_ms, void *ctx,
 /* Counters since the start, for metrics. */
 struct http_server_stats {
     uint64_t requests;          /* given to the handler */
-    uint64_t rejected_requests; /* answered by the server itself: malformed, too large, too slow */
+    uint64_t rejected_requests; /* answered by the server itself: malformed, too large, too slow, or
+                                   no room for the answer */
     uint64_t accepted_connections;
     uint64_t refused_connections; /* over connections_max */
     uint64_t timeouts;            /* connections closed by one of the four timeouts */

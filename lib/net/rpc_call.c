@@ -57,7 +57,7 @@ static void release(struct rpc_call *call)
     *call = (struct rpc_call){ .metadata = metadata, .details = details };
     call->next = worker->free_calls;
     worker->free_calls = call;
-    rpc_server_call_gone(worker->server);
+    atomic_fetch_sub(&worker->server->call_count, 1);
 }
 
 static void drop_pending(struct rpc_call *call)
@@ -149,13 +149,27 @@ static void mark_answered(struct rpc_call *call)
     (void)was_answered;
 }
 
+/* The call may be gone once it is answered, and the server once this thread is counted out. */
+static void give(struct rpc_call *call)
+{
+    struct rpc_server *server = call->worker->server;
+    if (call->outgoing != NULL) {
+        rpc_outgoing_finish(call);
+    } else {
+        answer_give(call);
+    }
+    atomic_fetch_sub(&server->held_count, 1);
+}
+
 static void reply(struct rpc_call *call, grpc_byte_buffer *message)
 {
     assert(call->outgoing == NULL);
     mark_answered(call);
     call->reply = message;
+    call->reply_bytes = grpc_byte_buffer_length(message);
+    atomic_fetch_add(&call->worker->server->answer_bytes, call->reply_bytes);
     call->status = GRPC_STATUS_OK;
-    answer_give(call);
+    give(call);
 }
 
 void rpc_reply(struct rpc_call *call, struct span bytes)
@@ -173,11 +187,7 @@ static void fail(struct rpc_call *call, grpc_status_code status, grpc_slice text
     mark_answered(call);
     call->status = status;
     call->status_text = text;
-    if (call->outgoing != NULL) {
-        rpc_outgoing_finish(call);
-    } else {
-        answer_give(call);
-    }
+    give(call);
 }
 
 void rpc_fail(struct rpc_call *call, enum err_code code, const char *message)
@@ -193,7 +203,7 @@ void rpc_stream_finish(struct rpc_call *call)
     assert(call->outgoing != NULL);
     mark_answered(call);
     call->status = GRPC_STATUS_OK;
-    rpc_outgoing_finish(call);
+    give(call);
 }
 
 void rpc_call_watch(struct rpc_call *call)
@@ -211,6 +221,7 @@ void rpc_call_on_answered(struct rpc_call *call)
 {
     if (call->reply != NULL) {
         grpc_byte_buffer_destroy(call->reply);
+        atomic_fetch_sub(&call->worker->server->answer_bytes, call->reply_bytes);
     }
     grpc_slice_unref(call->status_text);
     drop_pending(call);
@@ -248,13 +259,16 @@ void rpc_call_begin(struct rpc_call *call)
 {
     struct rpc_server *server = call->worker->server;
     size_t count = atomic_fetch_add(&server->call_count, 1);
+    atomic_fetch_add(&server->held_count, 1);
+    bool is_over_limit =
+        count >= server->calls_max || atomic_load(&server->answer_bytes) > server->answer_bytes_max;
     call->pending = 1;
     call->status_text = grpc_empty_slice();
     if (call->registered->method.kind == RPC_SERVER_STREAM) {
         call->outgoing = rpc_outgoing_new(server->stream_messages_max);
         rpc_call_watch(call);
     }
-    dispatch(call, count >= server->calls_max);
+    dispatch(call, is_over_limit);
     /* The call may be answered by now, but its events come to this thread: it is still here. */
     if (call->request != NULL) {
         grpc_byte_buffer_destroy(call->request);
@@ -265,6 +279,14 @@ void rpc_call_begin(struct rpc_call *call)
 bool rpc_call_is_cancelled(const struct rpc_call *call)
 {
     return atomic_load_explicit(&call->is_cancelled, memory_order_acquire);
+}
+
+bool rpc_call_has_room(const struct rpc_call *call, size_t bytes)
+{
+    struct rpc_server *server = call->worker->server;
+    size_t max = server->answer_bytes_max;
+    size_t used = atomic_load(&server->answer_bytes);
+    return used < max && bytes <= (max - used) / 2;
 }
 
 int64_t rpc_call_deadline_ms(const struct rpc_call *call)

@@ -81,13 +81,15 @@ struct rpc_server {
     size_t calls_max;
     size_t stream_messages_max;
     size_t message_bytes_max;
+    size_t answer_bytes_max;
     atomic_size_t call_count;
+    atomic_size_t held_count; /* of those, not answered yet, or by a thread that is not out of it */
+    atomic_size_t answer_bytes; /* of unary answers that have not gone out */
     char addresses[RPC_LISTEN_MAX][RPC_ADDRESS_MAX];
 
-    atomic_bool is_stopping;
-    pthread_mutex_t lock;   /* guards is_stopped */
-    pthread_cond_t stopped; /* is_stopped, or the last call has gone */
-    bool is_stopped;        /* gRPC's word: nothing new will come */
+    atomic_bool is_stopped;   /* gRPC's word: nothing new will come */
+    atomic_bool is_abandoned; /* the workers end, whatever is left to be done */
+    struct rpc_server *next_abandoned;
 };
 
 /* The sending side of a server stream. */
@@ -123,12 +125,10 @@ struct rpc_call {
 
     /* The answer: written by whoever answers, then the worker's. */
     grpc_byte_buffer *reply; /* NULL with a status other than OK, and for streams */
+    size_t reply_bytes;      /* of the server's answer_bytes */
     grpc_status_code status;
     grpc_slice status_text;
 };
-
-/* rpc_server.c: one call less. */
-void rpc_server_call_gone(struct rpc_server *server);
 
 /* The worker that this thread is, or NULL. */
 extern _Thread_local struct rpc_worker *rpc_worker_current;

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/crypto.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "net/rpc_health.h"
 #include "net/rpc_parts.h"
 
@@ -20,6 +21,7 @@ enum {
     THREADS_MAX = 16,
     MESSAGE_BYTES_DEFAULT = CALL_BYTES_MAX + 64 * 1024,
     CALLS_DEFAULT = 16384,
+    ANSWER_BYTES_DEFAULT = 64 * 1024 * 1024,
     STREAMS_DEFAULT = 1024,
     STREAM_MESSAGES_DEFAULT = 4,
     HANDSHAKE_TIMEOUT_MS = 10 * 1000,
@@ -29,6 +31,8 @@ enum {
     PING_INTERVAL_MIN_MS = 10 * 1000, /* a client may ask us */
     METADATA_BYTES_MAX = 8 * 1024,
     ARGS_MAX = 24,
+    STOP_POLL_MS = 2,
+    CANCEL_MS = 1000, /* for gRPC to end what was cancelled and answered */
 };
 
 /* ---- workers ---- */
@@ -60,24 +64,6 @@ static void on_new(struct rpc_worker *worker, struct rpc_call *call, bool is_ok)
     rpc_call_begin(call);
 }
 
-static void on_stopped(struct rpc_server *server)
-{
-    pthread_mutex_lock(&server->lock);
-    server->is_stopped = true;
-    pthread_cond_signal(&server->stopped);
-    pthread_mutex_unlock(&server->lock);
-}
-
-void rpc_server_call_gone(struct rpc_server *server)
-{
-    bool is_last = atomic_fetch_sub(&server->call_count, 1) == 1;
-    if (is_last && atomic_load(&server->is_stopping)) {
-        pthread_mutex_lock(&server->lock);
-        pthread_cond_signal(&server->stopped);
-        pthread_mutex_unlock(&server->lock);
-    }
-}
-
 static void on_event(struct rpc_worker *worker, const grpc_event *event)
 {
     enum rpc_event kind = (enum rpc_event)((uintptr_t)event->tag & RPC_EVENT_MASK);
@@ -99,7 +85,7 @@ static void on_event(struct rpc_worker *worker, const grpc_event *event)
         rpc_call_answers_drain(worker);
         break;
     case RPC_EVENT_STOPPED:
-        on_stopped(worker->server);
+        atomic_store(&worker->server->is_stopped, true);
         break;
     case RPC_EVENT_MASK:
         assert(false);
@@ -111,14 +97,15 @@ static void *worker_run(void *arg)
     pthread_setname_np(pthread_self(), "grpc");
     struct rpc_worker *worker = arg;
     rpc_worker_current = worker;
-    for (;;) {
+    while (!atomic_load(&worker->server->is_abandoned)) {
         grpc_event event =
             grpc_completion_queue_next(worker->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN) {
-            return NULL;
+            break;
         }
         on_event(worker, &event);
     }
+    return NULL;
 }
 
 static grpc_call *waker_new(grpc_completion_queue *cq)
@@ -342,14 +329,12 @@ static struct rpc_server *server_new(const struct rpc_server_config *config)
         (size_t)or_default(config->stream_messages_max, STREAM_MESSAGES_DEFAULT);
     server->message_bytes_max =
         (size_t)or_default(config->message_bytes_max, MESSAGE_BYTES_DEFAULT);
+    server->answer_bytes_max = (size_t)or_default(config->answer_bytes_max, ANSWER_BYTES_DEFAULT);
     atomic_init(&server->call_count, 0);
-    atomic_init(&server->is_stopping, false);
-    pthread_mutex_init(&server->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&server->stopped, &attr);
-    pthread_condattr_destroy(&attr);
+    atomic_init(&server->held_count, 0);
+    atomic_init(&server->answer_bytes, 0);
+    atomic_init(&server->is_stopped, false);
+    atomic_init(&server->is_abandoned, false);
     server->core = core_new(config);
     server->worker_count = (size_t)or_default(config->thread_count, 1);
     server->workers = mem_calloc(server->worker_count, sizeof *server->workers);
@@ -397,34 +382,32 @@ void rpc_health_set(struct rpc_server *server, bool is_serving)
 
 /* ---- stop ---- */
 
-/* Requires the lock. */
-static bool is_idle(struct rpc_server *server)
+/* gRPC's own word is not enough: with its connection lost, it forgets a call that a handler still
+ * holds and will answer on our queue. */
+static bool is_idle(const struct rpc_server *server)
 {
-    return server->is_stopped && atomic_load(&server->call_count) == 0;
+    return atomic_load(&server->is_stopped) && atomic_load(&server->call_count) == 0 &&
+           atomic_load(&server->held_count) == 0;
 }
 
-/* True when no call is left, before the time is over. gRPC's own word is not enough: with its
- * connection lost, it forgets a call that a handler still holds and will answer on our queue. */
-static bool wait_stopped(struct rpc_server *server, uint32_t timeout_ms)
+static bool is_answered(const struct rpc_server *server)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
+    return atomic_load(&server->held_count) == 0;
+}
+
+/* Asks again and again: threads that answer must not touch the server after they are counted out.
+ * False when the time is over; UINT32_MAX: never. */
+static bool wait_until(const struct rpc_server *server, bool (*is_so)(const struct rpc_server *),
+                       uint32_t timeout_ms)
+{
+    gpr_timespec until = rpc_deadline_in(timeout_ms);
+    while (!is_so(server)) {
+        if (gpr_time_cmp(gpr_now(until.clock_type), until) >= 0) {
+            return false;
+        }
+        gpr_sleep_until(rpc_deadline_in(STOP_POLL_MS));
     }
-    pthread_mutex_lock(&server->lock);
-    int rc = 0;
-    while (!is_idle(server) && rc == 0) {
-        rc = timeout_ms == UINT32_MAX
-                 ? pthread_cond_wait(&server->stopped, &server->lock)
-                 : pthread_cond_timedwait(&server->stopped, &server->lock, &until);
-    }
-    bool is_over = is_idle(server);
-    pthread_mutex_unlock(&server->lock);
-    return is_over;
+    return true;
 }
 
 static void server_free(struct rpc_server *server)
@@ -433,11 +416,25 @@ static void server_free(struct rpc_server *server)
         worker_clear(&server->workers[i]);
     }
     rpc_health_free(server->health);
-    pthread_cond_destroy(&server->stopped);
-    pthread_mutex_destroy(&server->lock);
     mem_free(server->workers);
     mem_free(server->methods);
     mem_free(server);
+}
+
+/* With a write under way on it, gRPC closes no connection, and waits for a peer that may never read.
+ * So the threads end, and all the rest stays where it is for as long as the process lives. */
+static void abandon(struct rpc_server *server)
+{
+    static _Atomic(struct rpc_server *) abandoned; /* not lost: a leak checker finds them here */
+    log_event(LOG_LEVEL_WARN, "grpc_abandoned", "calls=%zu", atomic_load(&server->call_count));
+    atomic_store(&server->is_abandoned, true);
+    for (size_t i = 0; i < server->worker_count; i++) {
+        struct rpc_worker *worker = &server->workers[i];
+        grpc_call_start_batch(worker->waker, NULL, 0, rpc_tag(worker, RPC_EVENT_WAKE), NULL);
+        pthread_join(worker->thread, NULL);
+    }
+    wait_until(server, is_answered, UINT32_MAX); /* calls that came in at the last moment */
+    server->next_abandoned = atomic_exchange(&abandoned, server);
 }
 
 void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
@@ -448,12 +445,15 @@ void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
     assert(rpc_worker_current == NULL);
     rpc_health_change(server->health, false);
     rpc_health_end(server->health);
-    atomic_store(&server->is_stopping, true);
     struct rpc_worker *first = &server->workers[0];
     grpc_server_shutdown_and_notify(server->core, first->cq, rpc_tag(first, RPC_EVENT_STOPPED));
-    if (!wait_stopped(server, grace_ms)) {
+    if (!wait_until(server, is_idle, grace_ms)) {
         grpc_server_cancel_all_calls(server->core);
-        wait_stopped(server, UINT32_MAX);
+        wait_until(server, is_answered, UINT32_MAX);
+        if (!wait_until(server, is_idle, CANCEL_MS)) {
+            abandon(server);
+            return;
+        }
     }
     grpc_server_destroy(server->core);
     for (size_t i = 0; i < server->worker_count; i++) {

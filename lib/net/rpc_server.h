@@ -10,8 +10,8 @@
  * memory alive: in on_cancelled and on_sent `call` may be compared and asked even while another
  * thread answers it.)
  *
- * Unknown methods are UNIMPLEMENTED; over `calls_max` a call is RESOURCE_EXHAUSTED unseen by its
- * handler; so is a message over `message_bytes_max`. grpc.health.v1.Health is always served, for
+ * Unknown methods are UNIMPLEMENTED; over `calls_max` or `answer_bytes_max` a call is
+ * RESOURCE_EXHAUSTED unseen by its handler; so is a message over `message_bytes_max`. grpc.health.v1.Health is always served, for
  * "" and for each service in the table; see rpc_health_set.
  */
 #ifndef NET_RPC_SERVER_H
@@ -69,7 +69,8 @@ struct rpc_server_config {
 
     size_t thread_count;           /* 1: on two cores a second one costs 4x the p99 */
     size_t message_bytes_max;      /* 4 MiB + 64 KiB */
-    size_t calls_max;              /* 16384 calls not answered yet, over all connections */
+    size_t calls_max;              /* 16384 calls whose answers are not out, over all connections */
+    size_t answer_bytes_max;       /* 64 MiB of unary answers that peers have not taken, likewise */
     size_t streams_max;            /* 1024 concurrent calls a connection */
     size_t stream_messages_max;    /* 4 messages queued and not yet sent, a server stream */
     uint32_t handshake_timeout_ms; /* 10 s */
@@ -87,10 +88,12 @@ const char *rpc_server_address(const struct rpc_server *server, size_t i);
 
 /* Refuses new calls and connections, waits up to `grace_ms` for those under way, cancels the rest,
  * waits until every call has been answered, and frees the server. Whoever still holds calls must
- * answer them from another thread, or this waits for ever. Not from a gRPC thread. NULL is fine. */
+ * answer them from another thread, or this waits for ever. If a peer that does not read keeps gRPC
+ * from ending a second later, the server's threads end and its memory stays (event grpc_abandoned).
+ * No callback comes after the return. Not from a gRPC thread. NULL is fine. */
 void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms);
 
-/* Calls held by handlers now; a number for metrics. */
+/* Calls whose answers are not out yet; a number for metrics. */
 size_t rpc_server_call_count(const struct rpc_server *server);
 
 /* ---- answering ---- */
@@ -124,6 +127,11 @@ void rpc_call_watch(struct rpc_call *call);
 
 /* Always false for a unary call that is not watched. */
 bool rpc_call_is_cancelled(const struct rpc_call *call);
+
+/* Whether an answer of so many bytes would take at most half of what is left of `answer_bytes_max`. So
+ * peers who ask for large answers and do not read them do not keep out those who ask for small ones.
+ * A handler that may have large answers asks before it gives one. */
+bool rpc_call_has_room(const struct rpc_call *call, size_t bytes);
 
 /* Milliseconds until the caller's deadline, negative after it; INT64_MAX without one. */
 int64_t rpc_call_deadline_ms(const struct rpc_call *call);

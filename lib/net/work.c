@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -11,8 +12,9 @@ struct item {
     STAILQ_ENTRY(item) next;
     uv_work_t request;
     struct work *work;
-    void (*run)(void *arg);
     void *arg;
+    void (*run)(void *arg);
+    void (*on_done)(void *arg); /* or NULL */
 };
 
 struct work {
@@ -62,6 +64,9 @@ static void on_item_done(uv_work_t *request, int status)
     (void)status; /* never cancelled */
     struct item *item = request->data;
     struct work *work = item->work;
+    if (item->on_done != NULL) {
+        item->on_done(item->arg); /* still counted: it may post more while we close */
+    }
     mem_free(item);
     work->running--;
     dispatch(work);
@@ -89,6 +94,7 @@ static void on_wake(uv_async_t *wake)
 
 struct work *work_new(uv_loop_t *loop, unsigned running_max)
 {
+    assert(running_max > 0);
     struct work *work = NEW(struct work);
     work->loop = loop;
     work->running_max = running_max;
@@ -103,10 +109,17 @@ struct work *work_new(uv_loop_t *loop, unsigned running_max)
 
 void work_post(struct work *work, void (*run)(void *arg), void *arg)
 {
+    work_post_then(work, arg, run, NULL);
+}
+
+void work_post_then(struct work *work, void *arg, void (*run)(void *arg),
+                    void (*on_done)(void *arg))
+{
     struct item *item = NEW(struct item);
     item->work = work;
-    item->run = run;
     item->arg = arg;
+    item->run = run;
+    item->on_done = on_done;
     pthread_mutex_lock(&work->mutex);
     STAILQ_INSERT_TAIL(&work->posted, item, next);
     pthread_mutex_unlock(&work->mutex);

@@ -10,11 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/python"))
+import raw_rpc  # noqa: E402
 import tlog  # noqa: E402
 from logd import COURTROLL, LOGD, Logd, Process, courtroll, wait_until  # noqa: E402
 
@@ -416,6 +418,26 @@ class Stop(Case):
             child.kill()
         self.assertLess(took, STOP_S)
 
+    def test_a_caller_that_does_not_read_does_not_hold_it(self):
+        log = self.make()
+        log.start()
+        with tempfile.TemporaryDirectory() as directory:
+            files = [os.path.join(directory, str(i)) for i in range(120)]
+            for path in files:
+                with open(path, "wb") as file:
+                    file.write(os.urandom(60000))
+            for i in range(0, len(files), 60):
+                courtroll("append", "--log", log.grpc, *files[i : i + 60], code=0)
+        log.wait_published(len(files))
+        with raw_rpc.ask_without_reading(log.grpc, "/courtroll.v1.Log/GetEntries", 4):
+            time.sleep(0.5)  # so that the connection is full
+            began = time.monotonic()
+            process = log.process
+            self.assertEqual(log.stop(), 0)
+            self.assertLess(time.monotonic() - began, STOP_S)
+        self.assertIn("event=grpc_abandoned", process.text())
+        self.assertIn("event=stopped", process.text())  # and not stop_forced
+
     def test_an_idle_log_stops_at_once(self):
         log = self.make()
         log.start()
@@ -430,14 +452,29 @@ class Stop(Case):
         log.start()
         log.add(b"first")
         log.wait_published(1)
-        log.add(b"second")  # published in 3 s, so the drain takes its time
+        archive = os.path.join(log.public, "archive")
+        os.rename(archive, archive + "-away")
+        with open(archive, "wb"):  # in the way, so that the last round fails and is tried again
+            pass
+        log.add(b"second")
         log.process.signal(signal.SIGTERM)
-        log.process.wait_for("event=stopping")
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            self.assertEqual(log.request("POST", "/add", b"third").status, 503)
-            self.assertEqual(log.get("/readyz").status, 503)
+        log.process.wait_for("event=publishing_failed")
+        self.assertEqual(log.request("POST", "/add", b"third").status, 503)
+        self.assertEqual(log.get("/readyz").status, 503)
+        os.unlink(archive)
+        os.rename(archive + "-away", archive)
         self.assertEqual(log.process.wait(), 0)
         self.assertEqual(self.published(log)[0], 2)
+
+    def test_a_long_interval_does_not_hold_it(self):
+        log = self.make(http_add="on", checkpoint_interval_ms=60000)
+        log.start()
+        for number in range(5):
+            log.add(b"entry %d" % number)
+        began = time.monotonic()
+        self.assertEqual(log.stop(), 0)
+        self.assertLess(time.monotonic() - began, 2)
+        self.assertEqual(self.published(log)[0], 5)
 
 
 class Publication(Case):

@@ -111,8 +111,10 @@ class Case(unittest.TestCase):
             self.assertIn(WORDS, text)
             self.assertIn(reason, text)
         self.assertIn("rollback check: failed", health.body.decode())
+        self.assertNotIn(self.log.dir, health.body.decode())  # of the data directory, or of the mark
         refused = self.append(b"one more\n", code=4)
         self.assertIn(WORDS, refused.stderr)
+        self.assertNotIn(self.log.dir, refused.stderr)
         self.assertEqual(self.log.request("POST", "/add", b"one more").status, 503)
 
         note = self.log.get("/checkpoint")

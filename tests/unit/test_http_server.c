@@ -797,6 +797,49 @@ static void http_server_stops_reading_when_answers_pile_up(void **state)
     assert_true(fixture.stats.requests < 20);
 }
 
+static int status_of(int fd, const char *request)
+{
+    send_text(fd, request);
+    struct reply reply;
+    if (strncmp(request, "HEAD", 4) == 0) {
+        read_head(fd, &reply);
+    } else {
+        reply = read_reply(fd);
+    }
+    reply_clear(&reply);
+    return reply.status;
+}
+
+/* One peer leaves an answer of 4 MiB unread: another one does not fit beside it, and small ones do. */
+static void http_server_bounds_the_answers_of_all_connections(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct http_server_options options = small_options();
+    options.answers_bytes_max = BIG_BYTES + BIG_BYTES / 2;
+    start(&fixture, &options);
+    int greedy = connect_to(&fixture);
+    for (int i = 0; i < 20; i++) { /* some of them are in the kernel's buffers */
+        send_text(greedy, GET("/big"));
+    }
+    int fd = connect_to(&fixture);
+    for (int i = 0; status_of(fd, GET("/big")) != 503; i++) {
+        assert_int_not_equal(i, 100);
+        sleep_ms(10);
+    }
+    assert_int_equal(status_of(fd, GET("/tile")), 200);
+    assert_int_equal(status_of(fd, "HEAD /big HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+    assert_int_equal(status_of(fd, GET("/big")), 503);
+    close(greedy);
+    for (int i = 0; status_of(fd, GET("/big")) != 200; i++) { /* given back, some time later */
+        assert_int_not_equal(i, 100);
+        sleep_ms(10);
+    }
+    close(fd);
+    stop(&fixture);
+    assert_true(fixture.stats.rejected_requests >= 2);
+}
+
 /* Slow is not stuck: every byte taken in time keeps the connection. */
 static void http_server_bears_with_a_slow_reader(void **state)
 {
@@ -1095,6 +1138,7 @@ int main(void)
         cmocka_unit_test(http_server_bounds_the_bodies_of_all_connections),
         cmocka_unit_test(http_server_stops_reading_at_the_pipelining_limit),
         cmocka_unit_test(http_server_stops_reading_when_answers_pile_up),
+        cmocka_unit_test(http_server_bounds_the_answers_of_all_connections),
         cmocka_unit_test(http_server_bears_with_a_slow_reader),
         cmocka_unit_test(http_server_times_out_slow_senders),
         cmocka_unit_test(http_server_closes_idle_connections),
