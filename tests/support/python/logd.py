@@ -9,7 +9,6 @@
 COURTROLL_BIN names the directory of the built programs. Ports are the kernel's; everything is on
 loopback and below a temporary directory that goes with the object. The daemon dies with the test.
 """
-import ctypes
 import http.client
 import json
 import os
@@ -29,22 +28,19 @@ IS_LONG = os.environ.get("COURTROLL_LONG") == "1"
 
 Response = namedtuple("Response", "status headers body")
 
-_libc = ctypes.CDLL(None)
-
-
-def _die_with_parent():  # with the thread that started it, to be exact
-    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+# A child dies with the thread that started it. By a program rather than a preexec_fn: that would make
+# Python fork, and gRPC, where a test has loaded it, aborts in a fork it was not told of.
+_DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL", "--"]
 
 
 def courtroll(*arguments, stdin=b"", code=None, timeout=120):
     """Runs the CLI; with `code`, asserts its exit code. stdout and stderr are str."""
     done = subprocess.run(
-        [COURTROLL, *map(str, arguments)],
+        [*_DIES_WITH_US, COURTROLL, *map(str, arguments)],
         input=stdin,
         capture_output=True,
         timeout=timeout,
         check=False,
-        preexec_fn=_die_with_parent,
     )
     done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
     if code is not None and done.returncode != code:
@@ -60,12 +56,11 @@ class Process:
         self._condition = threading.Condition()
         self._is_eof = False
         self.popen = subprocess.Popen(
-            arguments,
+            [*_DIES_WITH_US, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            preexec_fn=_die_with_parent,
-        )
+            )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -2,13 +2,9 @@
 
 Importing it raises ImportError where the package is missing.
 """
-import os
 from collections import namedtuple
 
-# The tests start processes while channels are open; gRPC's own fork handlers can wait for ever then.
-os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
-
-import grpc  # noqa: E402
+import grpc
 
 APPEND = "/courtroll.v1.Log/Append"
 HEALTH = "/grpc.health.v1.Health/Check"
