@@ -9,6 +9,7 @@
 #include "logd/read_service.h"
 #include "logd/recovery.h"
 #include "logd/settings.h"
+#include "logd/stream_service.h"
 #include "net/rpc_health.h"
 #include "net/rpc_server.h"
 #include "store/journal_file.h"
@@ -57,7 +58,7 @@ struct daemon {
     uv_timer_t health_timer;
     uv_work_t stop_work;
     struct append_service *append;
-    struct read_service *reads;
+    struct stream_service *streams;
     struct http_service *http;
     struct rpc_server *rpc;
     char http_text[SETTINGS_LISTEN_MAX * (ADDRESS_TEXT_MAX + 1)];
@@ -252,7 +253,7 @@ static void on_published(void *ctx)
     }
     d->has_published = true;
     append_service_on_published(d->append);
-    read_service_on_published(d->reads);
+    stream_service_on_published(d->streams);
     report_ready(d);
 }
 
@@ -363,17 +364,18 @@ static void start_parts(struct daemon *d)
 
 static enum err_code start_rpc(struct daemon *d, struct err *err)
 {
-    struct rpc_method methods[1 + READ_METHODS] = {
+    struct rpc_method methods[1 + READ_METHODS + STREAM_METHODS] = {
         { .path = "/courtroll.v1.Log/Append", .ctx = d->append, .on_call = append_on_call },
     };
-    read_service_methods(d->reads, methods + 1);
+    read_service_methods(&d->parts, methods + 1);
+    stream_service_methods(d->streams, methods + 1 + READ_METHODS);
     struct rpc_server_config config = {
         .listen_count = d->settings.grpc_count,
         .tls_cert_path = d->settings.tls_cert,
         .tls_key_path = d->settings.tls_key,
         .tls_client_ca_path = d->settings.tls_client_ca,
         .methods = methods,
-        .method_count = 1 + READ_METHODS,
+        .method_count = sizeof methods / sizeof methods[0],
         .calls_max = CALLS_MAX,
     };
     for (size_t i = 0; i < d->settings.grpc_count; i++) {
@@ -506,7 +508,7 @@ static void on_drain_tick(uv_timer_t *timer)
     uv_timer_start(&d->drain_timer, on_stop_overdue, STOP_MS, 0);
     sequencer_thread_end(d->parts.sequencer);
     append_service_flush(d->append);
-    read_service_end(d->reads);
+    stream_service_end(d->streams);
     http_service_end(d->http, GRACE_MS, d, on_http_ended);
 }
 
@@ -557,7 +559,7 @@ static enum daemon_exit serve(struct daemon *d)
     start_loop(d);
     start_parts(d);
     d->append = append_service_new(&d->loop, &d->parts);
-    d->reads = read_service_new(&d->parts);
+    d->streams = stream_service_new(&d->parts);
     d->http = http_service_new(&d->loop, &d->parts);
     if (start_surfaces(d, &err) != E_OK) {
         log_error(LOG_LEVEL_ERROR, "cannot_listen", &err);
@@ -572,7 +574,7 @@ static enum daemon_exit serve(struct daemon *d)
     assert(d->open == 0);
     uv_loop_close(&d->loop);
     sequencer_thread_free(d->parts.sequencer);
-    read_service_free(d->reads);
+    stream_service_free(d->streams);
     pool_free(d->parts.pool);
     tile_cache_free(d->parts.cache);
     log_event(LOG_LEVEL_INFO, "stopped", "%s", "");

@@ -1,7 +1,6 @@
-/* read_service.h -- the Log service's reading methods: checkpoints, proofs, entries, receipts, status.
+/* read_service.h -- the Log service's unary reading methods: checkpoint, proofs, receipt, status.
  *
- * All of them speak of the published tree. What may touch the disk is done by a libuv worker; the
- * streams go on whenever their queue has room.
+ * All but GetStatus speak of the published tree. What may touch the disk is done by a libuv worker.
  */
 #ifndef LOGD_READ_SERVICE_H
 #define LOGD_READ_SERVICE_H
@@ -9,24 +8,11 @@
 #include "logd/parts.h"
 #include "net/rpc_server.h"
 
-struct read_service;
-
-/* Any thread; borrows `parts`. */
-struct read_service *read_service_new(struct parts *parts);
-
 enum {
-    READ_METHODS = 7
+    READ_METHODS = 5
 };
-/* Fills the table's rows. */
-void read_service_methods(struct read_service *service, struct rpc_method out[READ_METHODS]);
 
-/* A newer tree is published: tells the watchers. Any thread. */
-void read_service_on_published(struct read_service *service);
-
-/* Ends the watches. Any thread. */
-void read_service_end(struct read_service *service);
-
-/* Requires that no call is left. */
-void read_service_free(struct read_service *service);
+/* Fills the table's rows; borrows `parts` for as long as calls come in. */
+void read_service_methods(struct parts *parts, struct rpc_method out[READ_METHODS]);
 
 #endif
