@@ -340,57 +340,6 @@ static enum err_code file_trim(struct journal *base, uint64_t size, struct err *
 
 /* ---- reading ---- */
 
-static enum err_code check_chain(const struct segment_record *found,
-                                 const struct segment_chain *chain, struct err *err)
-{
-    if (found->sequence != chain->sequence || found->previous != chain->checksum ||
-        found->record.first != chain->head.size || found->record.size <= found->record.first) {
-        return err_set(err, E_CORRUPT,
-                       "record %" PRIu64 " at size %" PRIu64 " does not continue record %" PRIu64
-                       " at size %" PRIu64,
-                       found->sequence, found->record.first, chain->sequence, chain->head.size);
-    }
-    return E_OK;
-}
-
-struct walk {
-    struct segment_chain chain;
-    struct buf buf;          /* owned; one record */
-    uint64_t offset;         /* where the walk of a segment ended */
-    enum segment_found last; /* SEGMENT_END or SEGMENT_TORN: why it ended */
-};
-
-/* Visits the records of a segment in order, as far as they check. */
-static enum err_code
-walk_segment(struct walk *walk, struct segment *segment,
-             enum err_code (*visit)(void *ctx, struct segment *segment, struct span raw,
-                                    const struct segment_record *found, struct err *err),
-             void *ctx, struct err *err)
-{
-    struct segment_record found;
-    walk->offset = SEGMENT_BLOCK;
-    for (;;) {
-        enum err_code rc =
-            segment_read(segment, walk->offset, &walk->buf, &walk->last, &found, err);
-        if (rc != E_OK || walk->last != SEGMENT_RECORD) {
-            return rc;
-        }
-        rc = check_chain(&found, &walk->chain, err);
-        if (rc != E_OK) {
-            return err_wrap(err, "offset %" PRIu64, walk->offset);
-        }
-        struct span raw = span_slice(buf_span(&walk->buf), 0, (size_t)found.bytes);
-        rc = visit(ctx, segment, raw, &found, err);
-        if (rc != E_OK) {
-            return rc;
-        }
-        walk->offset += found.bytes;
-        walk->chain.sequence = found.sequence + 1;
-        walk->chain.head = (struct journal_head){ found.record.size, found.record.root };
-        walk->chain.checksum = found.checksum;
-    }
-}
-
 static enum err_code open_segment(const struct journal_file *journal, struct segment *segment,
                                   struct err *err)
 {
@@ -422,11 +371,12 @@ static enum err_code tell_record(void *ctx, struct segment *segment, struct span
 }
 
 static enum err_code replay_segment(struct journal_file *journal, struct segment *segment,
-                                    struct walk *walk, struct replay *replay, struct err *err)
+                                    struct segment_walk *walk, struct replay *replay,
+                                    struct err *err)
 {
     enum err_code rc = open_segment(journal, segment, err);
     if (rc == E_OK) {
-        rc = walk_segment(walk, segment, tell_record, replay, err);
+        rc = segment_walk_records(walk, segment, tell_record, replay, err);
     }
     if (rc == E_OK && walk->offset != segment->end) {
         rc = err_set(err, E_CORRUPT, "offset %" PRIu64 ": the record was whole when last read",
@@ -451,7 +401,7 @@ static enum err_code file_replay(struct journal *base,
 {
     struct journal_file *journal = (struct journal_file *)base;
     struct replay replay = { on_record, ctx, false };
-    struct walk walk = { .buf = BUF_INIT(SEGMENT_RECORD_BYTES_MAX) };
+    struct segment_walk walk = { .buf = BUF_INIT(SEGMENT_RECORD_BYTES_MAX) };
     struct segment *segment = TAILQ_FIRST(&journal->live);
     enum err_code rc = E_OK;
     if (segment != NULL) {
@@ -483,7 +433,7 @@ static enum err_code rewrite_record(void *ctx, struct segment *segment, struct s
 /* The newest segment ends at segment->end. A torn record is the last thing ever begun there, never
  * acknowledged; a damaged one has others behind it. */
 static enum err_code cut_tail(struct journal_file *journal, struct segment *segment,
-                              const struct walk *walk, struct err *err)
+                              const struct segment_walk *walk, struct err *err)
 {
     static const uint8_t block[SEGMENT_BLOCK];
     bool is_followed;
@@ -508,9 +458,9 @@ static enum err_code cut_tail(struct journal_file *journal, struct segment *segm
 }
 
 static enum err_code recover_records(struct journal_file *journal, struct segment *segment,
-                                     struct walk *walk, struct err *err)
+                                     struct segment_walk *walk, struct err *err)
 {
-    enum err_code rc = walk_segment(walk, segment, rewrite_record, journal, err);
+    enum err_code rc = segment_walk_records(walk, segment, rewrite_record, journal, err);
     if (rc == E_OK && segment == newest(journal)) {
         rc = cut_tail(journal, segment, walk, err);
     } else if (rc == E_OK && walk->last == SEGMENT_TORN) {
@@ -529,7 +479,7 @@ static bool chain_is_equal(const struct segment_chain *a, const struct segment_c
 
 /* Checks that `segment` continues what the segments before it end with. */
 static enum err_code check_start(const struct journal_file *journal, const struct segment *segment,
-                                 const struct walk *walk, struct err *err)
+                                 const struct segment_walk *walk, struct err *err)
 {
     const struct segment *before = TAILQ_PREV(segment, segment_list, link);
     if (before == NULL || chain_is_equal(&segment->start, &walk->chain)) {
@@ -545,7 +495,7 @@ static enum err_code check_start(const struct journal_file *journal, const struc
 }
 
 static enum err_code recover_segment(struct journal_file *journal, struct segment *segment,
-                                     struct walk *walk, struct err *err)
+                                     struct segment_walk *walk, struct err *err)
 {
     enum err_code rc = open_segment(journal, segment, err);
     if (rc == E_OK) {
@@ -575,7 +525,8 @@ static enum err_code recover_segment(struct journal_file *journal, struct segmen
 
 static enum err_code recover(struct journal_file *journal, struct err *err)
 {
-    struct walk walk = { .chain = journal->chain, .buf = BUF_INIT(SEGMENT_RECORD_BYTES_MAX) };
+    struct segment_walk walk = { .chain = journal->chain,
+                                 .buf = BUF_INIT(SEGMENT_RECORD_BYTES_MAX) };
     struct segment *segment;
     enum err_code rc = E_OK;
     TAILQ_FOREACH(segment, &journal->live, link)

@@ -336,3 +336,46 @@ enum err_code segment_has_record_behind(const struct segment *segment, uint64_t 
     }
     return rc;
 }
+
+static enum err_code check_chain(const struct segment_record *found,
+                                 const struct segment_chain *chain, struct err *err)
+{
+    if (found->sequence != chain->sequence || found->previous != chain->checksum ||
+        found->record.first != chain->head.size || found->record.size <= found->record.first) {
+        return err_set(err, E_CORRUPT,
+                       "record %" PRIu64 " at size %" PRIu64 " does not continue record %" PRIu64
+                       " at size %" PRIu64,
+                       found->sequence, found->record.first, chain->sequence, chain->head.size);
+    }
+    return E_OK;
+}
+
+enum err_code
+segment_walk_records(struct segment_walk *walk, struct segment *segment,
+                     enum err_code (*visit)(void *ctx, struct segment *segment, struct span raw,
+                                            const struct segment_record *found, struct err *err),
+                     void *ctx, struct err *err)
+{
+    struct segment_record found;
+    walk->offset = SEGMENT_BLOCK;
+    for (;;) {
+        enum err_code rc =
+            segment_read(segment, walk->offset, &walk->buf, &walk->last, &found, err);
+        if (rc != E_OK || walk->last != SEGMENT_RECORD) {
+            return rc;
+        }
+        rc = check_chain(&found, &walk->chain, err);
+        if (rc != E_OK) {
+            return err_wrap(err, "offset %" PRIu64, walk->offset);
+        }
+        struct span raw = span_slice(buf_span(&walk->buf), 0, (size_t)found.bytes);
+        rc = visit(ctx, segment, raw, &found, err);
+        if (rc != E_OK) {
+            return rc;
+        }
+        walk->offset += found.bytes;
+        walk->chain.sequence = found.sequence + 1;
+        walk->chain.head = (struct journal_head){ found.record.size, found.record.root };
+        walk->chain.checksum = found.checksum;
+    }
+}

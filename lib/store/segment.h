@@ -95,6 +95,23 @@ MUST_USE enum err_code segment_read(const struct segment *segment, uint64_t offs
                                     enum segment_found *found, struct segment_record *out,
                                     struct err *err);
 
+/* A walk over records, from segment to segment. */
+struct segment_walk {
+    struct segment_chain chain; /* what the next record must continue */
+    struct buf buf;             /* owned; one record: room for SEGMENT_RECORD_BYTES_MAX */
+    uint64_t offset;            /* where the walk of a segment ended */
+    enum segment_found last;    /* SEGMENT_END or SEGMENT_TORN: why it ended */
+};
+
+/* Visits the records of a segment in order, as far as they check; `raw` is a record as it lies on the
+ * disk. E_CORRUPT, with the offset, for one that does not continue the one before; E_IO; or the first
+ * error of `visit`. */
+MUST_USE enum err_code
+segment_walk_records(struct segment_walk *walk, struct segment *segment,
+                     enum err_code (*visit)(void *ctx, struct segment *segment, struct span raw,
+                                            const struct segment_record *found, struct err *err),
+                     void *ctx, struct err *err);
+
 /* Whether a header of this epoch with a sequence of at least `sequence` lies behind `offset`: then
  * what is at `offset` was whole once. E_IO. */
 MUST_USE enum err_code segment_has_record_behind(const struct segment *segment, uint64_t offset,
