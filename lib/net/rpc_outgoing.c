@@ -50,14 +50,15 @@ static void start(struct rpc_call *call, const grpc_op *ops, size_t count, enum 
     (void)rc;
 }
 
-static void start_message(struct rpc_call *call, bool is_first, bool is_last)
+static void start_message(struct rpc_call *call, grpc_byte_buffer *message, bool is_first,
+                          bool is_last)
 {
     grpc_op ops[2] = {
         { .op = GRPC_OP_SEND_MESSAGE,
           /* Messages with more behind them may share a write. Not the first: gRPC 1.51 then keeps
            * the headers back too. */
           .flags = is_first || is_last ? 0 : GRPC_WRITE_BUFFER_HINT,
-          .data.send_message.send_message = call->outgoing->sending },
+          .data.send_message.send_message = message },
         { .op = GRPC_OP_SEND_INITIAL_METADATA },
     };
     start(call, ops, is_first ? 2 : 1, RPC_EVENT_SENT);
@@ -85,15 +86,17 @@ static void send_next(struct rpc_call *call)
     bool has_message = outgoing->count > 0;
     bool is_last = outgoing->count <= 1;
     bool is_finishing = outgoing->is_finishing;
+    grpc_byte_buffer *message = NULL;
     if (has_message) {
-        outgoing->sending = queue_pop(outgoing);
+        message = queue_pop(outgoing);
+        outgoing->sending = message;
         outgoing->has_sent = true;
     } else if (!is_finishing) {
         outgoing->is_sending = false;
     }
     pthread_mutex_unlock(&outgoing->lock);
     if (has_message) {
-        start_message(call, is_first, is_last);
+        start_message(call, message, is_first, is_last);
     } else if (is_finishing) {
         start_status(call, !is_first); /* is_sending stays: nothing may follow */
     }
@@ -156,14 +159,17 @@ void rpc_outgoing_finish(struct rpc_call *call)
 void rpc_outgoing_on_sent(struct rpc_call *call, bool is_ok)
 {
     struct rpc_outgoing *outgoing = call->outgoing;
-    grpc_byte_buffer_destroy(outgoing->sending);
-    outgoing->sending = NULL;
     if (!is_ok) { /* the peer is gone: what is queued has nowhere to go */
         atomic_store_explicit(&call->is_cancelled, true, memory_order_release);
-        pthread_mutex_lock(&outgoing->lock);
-        queue_clear(outgoing);
-        pthread_mutex_unlock(&outgoing->lock);
     }
+    pthread_mutex_lock(&outgoing->lock);
+    grpc_byte_buffer *sent = outgoing->sending;
+    outgoing->sending = NULL;
+    if (!is_ok) {
+        queue_clear(outgoing);
+    }
+    pthread_mutex_unlock(&outgoing->lock);
+    grpc_byte_buffer_destroy(sent);
     /* Once the answer is started here, its events come to this thread, so the call outlives us. */
     send_next(call);
     const struct rpc_method *method = &call->registered->method;
