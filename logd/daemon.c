@@ -620,7 +620,6 @@ enum daemon_exit daemon_run(const struct config *config)
         log_error(LOG_LEVEL_ERROR, "configuration", &err);
         goto out;
     }
-    d->parts.is_opaque = true;
     d->parts.has_http_add = d->settings.has_http_add;
     enum err_code rc = open_stores(d, &err);
     if (rc == E_OK) {

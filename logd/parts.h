@@ -31,7 +31,6 @@ struct parts {
     struct work *work;
     struct private_paths private_paths; /* of what peers are told */
     const char *rollback_check;         /* how a restored backup would be noticed: static words */
-    bool is_opaque;                     /* schema = opaque: any bytes are an entry */
     bool has_http_add;
     uint64_t started_ms; /* monotonic */
     atomic_bool is_stopping;
