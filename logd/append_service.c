@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "courtroll/v1/log.pb-c.h"
 
 #include <assert.h>
@@ -121,12 +122,14 @@ static void finish(void *arg)
     for (size_t i = 0; i < count; i++) {
         buf_init(&receipts[i], RECEIPT_BYTES_MAX);
     }
-    if (append->wants_promise) {
-        signing_promise(&append->service->parts->signing, &promise, append->submission->indices,
-                        append->submission->leaves, count);
-    }
     struct err err = { .msg = "" };
     const char *reason = "";
+    if (append->wants_promise &&
+        signing_promise(&append->service->parts->signing, &promise, append->submission->indices,
+                        append->submission->leaves, count, &err) != E_OK) {
+        log_error(LOG_LEVEL_ERROR, "promise_failed", &err);
+        reason = "the promise key does not sign now: the entries are durable";
+    }
     bool has_receipts = append->wants_witnessed && make_receipts(append, receipts, &err) == E_OK;
     if (append->wants_witnessed && !has_receipts) {
         reason = "not published in time: the entries are durable";

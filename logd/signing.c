@@ -110,9 +110,8 @@ enum err_code signing_sign(struct signing *signing, const struct checkpoint *che
     struct buf text = BUF_INIT(CHECKPOINT_TEXT_MAX);
     struct buf signed_note = BUF_INIT(NOTE_BYTES_MAX);
     checkpoint_put(&text, checkpoint);
-    note_put_signed(&signed_note, buf_span(&text), &signing->log, 0);
-    enum err_code rc = E_OK;
-    if (signing->mark_path != NULL) {
+    enum err_code rc = note_put_signed(&signed_note, buf_span(&text), &signing->log, 0, err);
+    if (rc == E_OK && signing->mark_path != NULL) {
         rc = file_replace(signing->mark_path, PATH_MODE, buf_span(&text), err);
     }
     if (rc == E_OK) {
@@ -138,8 +137,9 @@ enum err_code signing_reset_mark(struct signing *signing, const struct journal_h
     return rc;
 }
 
-void signing_promise(const struct signing *signing, struct buf *note, const uint64_t *indices,
-                     const struct hash *leaves, size_t count)
+enum err_code signing_promise(const struct signing *signing, struct buf *note,
+                              const uint64_t *indices, const struct hash *leaves, size_t count,
+                              struct err *err)
 {
     assert(signing->promise.key != NULL);
     struct promise_item *items = mem_calloc(count, sizeof *items);
@@ -148,9 +148,10 @@ void signing_promise(const struct signing *signing, struct buf *note, const uint
     }
     struct buf text = BUF_INIT(NOTE_BYTES_MAX);
     promise_put_text(&text, signing_origin(signing), items, count);
-    note_put_signed(note, buf_span(&text), &signing->promise, 0);
+    enum err_code rc = note_put_signed(note, buf_span(&text), &signing->promise, 0, err);
     buf_clear(&text);
     mem_free(items);
+    return rc;
 }
 
 /* The tree at the checkpoint's size must have its root. */

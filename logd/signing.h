@@ -35,9 +35,10 @@ const char *signing_origin(const struct signing *signing);
 MUST_USE enum err_code signing_sign(struct signing *signing, const struct checkpoint *checkpoint,
                                     struct buf *note, struct err *err);
 
-/* A promise for entries [0, count), appended. Requires a promise key. */
-void signing_promise(const struct signing *signing, struct buf *note, const uint64_t *indices,
-                     const struct hash *leaves, size_t count);
+/* A promise for entries [0, count), appended. Requires a promise key. Errors are its device's. */
+MUST_USE enum err_code signing_promise(const struct signing *signing, struct buf *note,
+                                       const uint64_t *indices, const struct hash *leaves,
+                                       size_t count, struct err *err);
 
 /* What the start check found. */
 enum signing_check {

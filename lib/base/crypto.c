@@ -105,9 +105,11 @@ void sha256_stream_free(struct sha256_stream *stream)
 /* -- Ed25519 -- */
 
 struct signing_key {
-    EVP_PKEY *pkey;
+    EVP_PKEY *pkey; /* NULL: the device's */
     struct ed25519_public public;
     uint8_t seed[ED25519_SEED_BYTES];
+    const struct signing_device *device;
+    void *device_ctx;
 };
 
 struct signing_key *signing_key_from_seed(const uint8_t seed[static ED25519_SEED_BYTES])
@@ -130,9 +132,22 @@ struct signing_key *signing_key_generate(void)
     return key;
 }
 
+struct signing_key *signing_key_from_device(const struct ed25519_public *public,
+                                            const struct signing_device *device, void *ctx)
+{
+    struct signing_key *key = NEW(struct signing_key);
+    key->public = *public;
+    key->device = device;
+    key->device_ctx = ctx;
+    return key;
+}
+
 void signing_key_free(struct signing_key *key)
 {
     if (key != NULL) {
+        if (key->device != NULL) {
+            key->device->free(key->device_ctx);
+        }
         EVP_PKEY_free(key->pkey);
         crypto_wipe(key, sizeof *key);
         mem_free(key);
@@ -144,21 +159,43 @@ struct ed25519_public signing_key_public(const struct signing_key *key)
     return key->public;
 }
 
-void signing_key_seed(const struct signing_key *key, uint8_t seed[static ED25519_SEED_BYTES])
+bool signing_key_seed(const struct signing_key *key, uint8_t seed[static ED25519_SEED_BYTES])
 {
+    if (key->device != NULL) {
+        return false;
+    }
     memcpy(seed, key->seed, ED25519_SEED_BYTES);
+    return true;
 }
 
-struct ed25519_signature signing_key_sign(const struct signing_key *key, struct span message)
+/* A device that signs wrongly must not have its signature leave. */
+static enum err_code sign_in_device(const struct signing_key *key, struct span message,
+                                    struct ed25519_signature *out, struct err *err)
 {
     struct ed25519_signature signature;
-    size_t len = sizeof signature.bytes;
+    enum err_code rc = key->device->sign(key->device_ctx, message, &signature, err);
+    if (rc == E_OK && !ed25519_verify(&key->public, message, &signature)) {
+        rc = err_set(err, E_CORRUPT, "the device's signature does not verify with its public key");
+    }
+    if (rc == E_OK) {
+        *out = signature;
+    }
+    return rc;
+}
+
+enum err_code signing_key_sign(const struct signing_key *key, struct span message,
+                               struct ed25519_signature *out, struct err *err)
+{
+    if (key->device != NULL) {
+        return sign_in_device(key, message, out, err);
+    }
+    size_t len = sizeof out->bytes;
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     must(context != NULL);
     must(EVP_DigestSignInit(context, NULL, NULL, NULL, key->pkey));
-    must(EVP_DigestSign(context, signature.bytes, &len, message.data, message.len));
+    must(EVP_DigestSign(context, out->bytes, &len, message.data, message.len));
     EVP_MD_CTX_free(context);
-    return signature;
+    return E_OK;
 }
 
 bool ed25519_verify(const struct ed25519_public *key, struct span message,

@@ -52,16 +52,31 @@ struct ed25519_signature {
     uint8_t bytes[ED25519_SIGNATURE_BYTES];
 };
 
-/* A private key. The seed is wiped when it is freed. Signing is safe from any thread. */
+/* A private key: a seed in memory, wiped when it is freed, or a key in a device that signs for us.
+ * Signing is safe from any thread. */
 struct signing_key;
+
+/* A device that keeps a key. `sign` is called from any thread; E_IO or E_UNAVAILABLE when it does not
+ * answer. `free` is called once, with the key. */
+struct signing_device {
+    enum err_code (*sign)(void *ctx, struct span message, struct ed25519_signature *out,
+                          struct err *err);
+    void (*free)(void *ctx);
+};
 
 struct signing_key *signing_key_generate(void);
 struct signing_key *signing_key_from_seed(const uint8_t seed[static ED25519_SEED_BYTES]);
+/* What the device signs is verified with `public` before it is used. `device` is static. */
+struct signing_key *signing_key_from_device(const struct ed25519_public *public,
+                                            const struct signing_device *device, void *ctx);
 void signing_key_free(struct signing_key *key); /* NULL is fine */
 struct ed25519_public signing_key_public(const struct signing_key *key);
-/* For writing a key file; the caller wipes it with crypto_wipe. */
-void signing_key_seed(const struct signing_key *key, uint8_t seed[static ED25519_SEED_BYTES]);
-struct ed25519_signature signing_key_sign(const struct signing_key *key, struct span message);
+/* For writing a key file; the caller wipes it with crypto_wipe. False for a key in a device. */
+MUST_USE bool signing_key_seed(const struct signing_key *key,
+                               uint8_t seed[static ED25519_SEED_BYTES]);
+/* Fails only for a key in a device: its own errors, or E_CORRUPT for a wrong signature. */
+MUST_USE enum err_code signing_key_sign(const struct signing_key *key, struct span message,
+                                        struct ed25519_signature *out, struct err *err);
 
 /* About 100 us: on the loop thread or the sequencer thread use a worker. */
 bool ed25519_verify(const struct ed25519_public *key, struct span message,

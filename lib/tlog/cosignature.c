@@ -17,17 +17,21 @@ void cosignature_put_message(struct buf *out, uint64_t timestamp, struct span te
     buf_put(out, text);
 }
 
-void cosignature_put(struct buf *out, const struct signing_key *key, uint64_t timestamp,
-                     struct span text)
+enum err_code cosignature_put(struct buf *out, const struct signing_key *key, uint64_t timestamp,
+                              struct span text, struct err *err)
 {
     assert(timestamp >= 1);
     assert(timestamp <= SIZE_VALUE_MAX);
     struct buf message = BUF_INIT(text.len + HEADER_BYTES_MAX);
     cosignature_put_message(&message, timestamp, text);
-    struct ed25519_signature signature = signing_key_sign(key, buf_span(&message));
-    buf_put_u64(out, timestamp);
-    buf_put(out, SPAN_OF_ARRAY(signature.bytes));
+    struct ed25519_signature signature;
+    enum err_code rc = signing_key_sign(key, buf_span(&message), &signature, err);
+    if (rc == E_OK) {
+        buf_put_u64(out, timestamp);
+        buf_put(out, SPAN_OF_ARRAY(signature.bytes));
+    }
     buf_clear(&message);
+    return rc;
 }
 
 bool cosignature_is_valid(const struct ed25519_public *key, struct span text, struct span signature,

@@ -17,9 +17,9 @@ enum {
 /* Appends the message: "cosignature/v1\n" "time N\n" and the checkpoint's text. */
 void cosignature_put_message(struct buf *out, uint64_t timestamp, struct span text);
 
-/* timestamp || signature. Requires 1 <= timestamp <= SIZE_VALUE_MAX. */
-void cosignature_put(struct buf *out, const struct signing_key *key, uint64_t timestamp,
-                     struct span text);
+/* timestamp || signature. Requires 1 <= timestamp <= SIZE_VALUE_MAX. Errors are signing_key_sign's. */
+MUST_USE enum err_code cosignature_put(struct buf *out, const struct signing_key *key,
+                                       uint64_t timestamp, struct span text, struct err *err);
 
 /* False too for a wrong length, time 0 or a time above SIZE_VALUE_MAX. */
 bool cosignature_is_valid(const struct ed25519_public *key, struct span text, struct span signature,

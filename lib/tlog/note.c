@@ -23,7 +23,8 @@ struct signature_kind {
     /* `signature` has `bytes` bytes. */
     bool (*is_valid)(const struct vkey *key, struct span text, struct span signature,
                      uint64_t *timestamp);
-    void (*put)(struct buf *out, const struct signer *signer, struct span text, uint64_t timestamp);
+    enum err_code (*put)(struct buf *out, const struct signer *signer, struct span text,
+                         uint64_t timestamp, struct err *err);
 };
 
 static bool ed25519_is_valid(const struct vkey *key, struct span text, struct span signature,
@@ -35,12 +36,16 @@ static bool ed25519_is_valid(const struct vkey *key, struct span text, struct sp
     return ed25519_verify(&key->key, text, &raw);
 }
 
-static void ed25519_put(struct buf *out, const struct signer *signer, struct span text,
-                        uint64_t timestamp)
+static enum err_code ed25519_put(struct buf *out, const struct signer *signer, struct span text,
+                                 uint64_t timestamp, struct err *err)
 {
     (void)timestamp;
-    struct ed25519_signature raw = signing_key_sign(signer->key, text);
-    buf_put(out, SPAN_OF_ARRAY(raw.bytes));
+    struct ed25519_signature raw;
+    enum err_code rc = signing_key_sign(signer->key, text, &raw, err);
+    if (rc == E_OK) {
+        buf_put(out, SPAN_OF_ARRAY(raw.bytes));
+    }
+    return rc;
 }
 
 static bool timed_is_valid(const struct vkey *key, struct span text, struct span signature,
@@ -49,10 +54,10 @@ static bool timed_is_valid(const struct vkey *key, struct span text, struct span
     return cosignature_is_valid(&key->key, text, signature, timestamp);
 }
 
-static void timed_put(struct buf *out, const struct signer *signer, struct span text,
-                      uint64_t timestamp)
+static enum err_code timed_put(struct buf *out, const struct signer *signer, struct span text,
+                               uint64_t timestamp, struct err *err)
 {
-    cosignature_put(out, signer->key, timestamp, text);
+    return cosignature_put(out, signer->key, timestamp, text, err);
 }
 
 static const struct signature_kind kinds[] = {
@@ -304,8 +309,8 @@ void note_verify_each(const struct note *note, const struct vkey *const *keys, s
 
 /* -- writing -- */
 
-void note_put_signature(struct buf *out, struct span text, const struct signer *signer,
-                        uint64_t timestamp)
+enum err_code note_put_signature(struct buf *out, struct span text, const struct signer *signer,
+                                 uint64_t timestamp, struct err *err)
 {
     const struct signature_kind *kind = find_kind(signer->vkey.type);
     assert(kind != NULL);
@@ -314,21 +319,28 @@ void note_put_signature(struct buf *out, struct span text, const struct signer *
 
     struct buf blob = BUF_INIT(KEY_ID_BYTES + kind->bytes);
     buf_put_u32(&blob, signer->vkey.id);
-    kind->put(&blob, signer, text, timestamp);
-    assert(blob.len == blob.max);
-
-    buf_put_str(out, line_prefix);
-    buf_put_str(out, signer->vkey.name);
-    buf_put_u8(out, ' ');
-    base64_put(out, buf_span(&blob));
-    buf_put_u8(out, '\n');
+    enum err_code rc = kind->put(&blob, signer, text, timestamp, err);
+    if (rc == E_OK) {
+        assert(blob.len == blob.max);
+        buf_put_str(out, line_prefix);
+        buf_put_str(out, signer->vkey.name);
+        buf_put_u8(out, ' ');
+        base64_put(out, buf_span(&blob));
+        buf_put_u8(out, '\n');
+    }
     buf_clear(&blob);
+    return rc;
 }
 
-void note_put_signed(struct buf *out, struct span text, const struct signer *signer,
-                     uint64_t timestamp)
+enum err_code note_put_signed(struct buf *out, struct span text, const struct signer *signer,
+                              uint64_t timestamp, struct err *err)
 {
+    size_t before = out->len;
     buf_put(out, text);
     buf_put_u8(out, '\n');
-    note_put_signature(out, text, signer, timestamp);
+    enum err_code rc = note_put_signature(out, text, signer, timestamp, err);
+    if (rc != E_OK) {
+        buf_truncate(out, before);
+    }
+    return rc;
 }

@@ -52,13 +52,15 @@ void note_verify_each(const struct note *note, const struct vkey *const *keys, s
                       struct note_verified *verified, size_t *verified_count, size_t *bad_count);
 
 /* Appends "— name base64\n". `text` ends with a newline; `timestamp` is for cosignatures only and
- * then not 0. */
-void note_put_signature(struct buf *out, struct span text, const struct signer *signer,
-                        uint64_t timestamp);
+ * then not 0. Errors are signing_key_sign's; nothing is appended then. */
+MUST_USE enum err_code note_put_signature(struct buf *out, struct span text,
+                                          const struct signer *signer, uint64_t timestamp,
+                                          struct err *err);
 
 /* Appends text, blank line and one signature line: a whole note. */
-void note_put_signed(struct buf *out, struct span text, const struct signer *signer,
-                     uint64_t timestamp);
+MUST_USE enum err_code note_put_signed(struct buf *out, struct span text,
+                                       const struct signer *signer, uint64_t timestamp,
+                                       struct err *err);
 
 /* Verifies one already decoded signature of `key` over `text`; *timestamp is set for cosignatures. */
 bool note_signature_is_valid(const struct vkey *key, struct span text, struct span signature,

@@ -282,7 +282,8 @@ void signer_put(struct buf *out, const struct signer *signer)
         TEXT_MAX = sizeof signer_prefix + KEY_NAME_BYTES_MAX + 64
     };
     uint8_t bytes[1 + ED25519_SEED_BYTES] = { (uint8_t)signer->vkey.type };
-    signing_key_seed(signer->key, bytes + 1);
+    bool has_seed = signing_key_seed(signer->key, bytes + 1);
+    assert(has_seed);
     struct buf encoded = BUF_INIT(sizeof bytes * 2);
     buf_extend(&encoded, sizeof bytes * 2); /* so that it never moves and leaves a copy */
     buf_reset(&encoded);

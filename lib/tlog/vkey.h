@@ -49,7 +49,7 @@ struct signer {
 void signer_generate(struct signer *out, const char *name, enum signature_type type);
 /* Accepts one trailing newline, as key files have. Errors as vkey_parse. */
 MUST_USE enum err_code signer_parse(struct signer *out, struct span text, struct err *err);
-/* With a newline. The caller wipes the buffer. */
+/* With a newline. The caller wipes the buffer. Requires a key in memory. */
 void signer_put(struct buf *out, const struct signer *signer);
 void signer_clear(struct signer *signer);
 

@@ -1,6 +1,8 @@
 #include "tests/support/keys.h"
 
 #include "base/ascii.h"
+#include "tlog/cosignature.h"
+#include "tlog/note.h"
 
 #include <assert.h>
 
@@ -25,4 +27,37 @@ struct signer keys_signer_from_hex(const char *name, enum signature_type type, c
     enum err_code rc = hex_decode(bytes, sizeof bytes, span_of_str(seed), &err);
     assert(rc == E_OK);
     return make(name, type, bytes);
+}
+
+struct ed25519_signature keys_sign(const struct signing_key *key, struct span message)
+{
+    struct ed25519_signature signature;
+    struct err err;
+    enum err_code rc = signing_key_sign(key, message, &signature, &err);
+    assert(rc == E_OK);
+    return signature;
+}
+
+void keys_put_cosignature(struct buf *out, const struct signing_key *key, uint64_t timestamp,
+                          struct span text)
+{
+    struct err err;
+    enum err_code rc = cosignature_put(out, key, timestamp, text, &err);
+    assert(rc == E_OK);
+}
+
+void keys_put_signature(struct buf *out, struct span text, const struct signer *signer,
+                        uint64_t timestamp)
+{
+    struct err err;
+    enum err_code rc = note_put_signature(out, text, signer, timestamp, &err);
+    assert(rc == E_OK);
+}
+
+void keys_put_signed(struct buf *out, struct span text, const struct signer *signer,
+                     uint64_t timestamp)
+{
+    struct err err;
+    enum err_code rc = note_put_signed(out, text, signer, timestamp, &err);
+    assert(rc == E_OK);
 }

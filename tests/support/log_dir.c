@@ -80,9 +80,9 @@ void log_dir_put_note(struct buf *out, const struct log_dir *dir, uint64_t size,
     snprintf(checkpoint.origin, sizeof checkpoint.origin, "%s", dir->log.vkey.name);
     struct buf text = BUF_INIT(CHECKPOINT_TEXT_MAX);
     checkpoint_put(&text, &checkpoint);
-    note_put_signed(out, buf_span(&text), &dir->log, 0);
+    keys_put_signed(out, buf_span(&text), &dir->log, 0);
     for (size_t i = 0; i < witness_count; i++) {
-        note_put_signature(out, buf_span(&text), &dir->witnesses[i], LOG_DIR_TIME + i);
+        keys_put_signature(out, buf_span(&text), &dir->witnesses[i], LOG_DIR_TIME + i);
     }
     buf_clear(&text);
 }

@@ -217,7 +217,7 @@ static void archive_gives_back_a_signed_note(void **state)
     struct buf text = BUF_INIT(CHECKPOINT_TEXT_MAX), note = BUF_INIT(NOTE_BYTES_MAX);
     struct buf found = BUF_INIT(NOTE_BYTES_MAX);
     checkpoint_put(&text, &checkpoint);
-    note_put_signed(&note, buf_span(&text), &signer, 0);
+    keys_put_signed(&note, buf_span(&text), &signer, 0);
     add(START, 1);
     assert_int_equal(archive_add(tiles, START + 1, buf_span(&note), &err), E_OK);
     assert_int_equal(archive_find(tiles, 1, &found, &err), E_OK);

@@ -239,7 +239,7 @@ static void open_note(const struct signer *signer, const char *text, const struc
                       const char *origin, enum err_code expected)
 {
     struct buf note = BUF_INIT(2000);
-    note_put_signed(&note, span_of_str(text), signer, 0);
+    keys_put_signed(&note, span_of_str(text), signer, 0);
     struct checkpoint checkpoint = { .size = 77 };
     struct err err;
     assert_int_equal(checkpoint_open(&checkpoint, buf_span(&note), key, origin, &err), expected);
@@ -311,7 +311,7 @@ static void checkpoints_of_tessera_are_reproduced(void **state)
         assert_int_equal(base64_decode_hash(&checkpoint.root, root, &err), E_OK);
         struct buf text = BUF_INIT(1000), note = BUF_INIT(1000), expected = BUF_INIT(1000);
         checkpoint_put(&text, &checkpoint);
-        note_put_signed(&note, buf_span(&text), &signer, 0);
+        keys_put_signed(&note, buf_span(&text), &signer, 0);
         buf_putf(&expected, "%.*s\n\xe2\x80\x94 example.com/log/testdata %.*s\n",
                  SPAN_PRINTF(buf_span(&text)), SPAN_PRINTF(blob));
         assert_true(span_is_equal(buf_span(&note), buf_span(&expected)));

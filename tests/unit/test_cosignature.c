@@ -22,7 +22,7 @@ static struct buf forge(const struct signer *signer, uint64_t timestamp)
 {
     struct buf message = BUF_INIT(1000), blob = BUF_INIT(COSIGNATURE_BYTES);
     cosignature_put_message(&message, timestamp, span_of_str(text));
-    struct ed25519_signature raw = signing_key_sign(signer->key, buf_span(&message));
+    struct ed25519_signature raw = keys_sign(signer->key, buf_span(&message));
     buf_put_u64(&blob, timestamp);
     buf_put(&blob, SPAN_OF_ARRAY(raw.bytes));
     buf_clear(&message);
@@ -46,7 +46,7 @@ static void cosignature_put_verifies_and_gives_back_its_time(void **state)
     struct signer signer = witness();
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
         struct buf blob = BUF_INIT(COSIGNATURE_BYTES);
-        cosignature_put(&blob, signer.key, times[i], span_of_str(text));
+        keys_put_cosignature(&blob, signer.key, times[i], span_of_str(text));
         assert_int_equal(blob.len, COSIGNATURE_BYTES);
         uint64_t timestamp = 0;
         assert_true(
@@ -141,7 +141,7 @@ static void a_note_signature_is_no_cosignature(void **state)
 {
     (void)state;
     struct signer signer = witness();
-    struct ed25519_signature raw = signing_key_sign(signer.key, span_of_str(text));
+    struct ed25519_signature raw = keys_sign(signer.key, span_of_str(text));
     uint8_t blob[COSIGNATURE_BYTES] = { 0, 0, 0, 0, 0, 0, 0, 5 };
     memcpy(blob + COSIGNATURE_TIMESTAMP_BYTES, raw.bytes, sizeof raw.bytes);
     uint64_t timestamp;
@@ -156,7 +156,7 @@ static void assert_line(const struct signer *signer, struct span signed_text, ui
                         struct span line)
 {
     struct buf out = BUF_INIT(1000);
-    note_put_signature(&out, signed_text, signer, timestamp);
+    keys_put_signature(&out, signed_text, signer, timestamp);
     assert_true(span_is_equal(buf_span(&out), line));
     buf_clear(&out);
 }

@@ -47,8 +47,8 @@ static int tear_down(void **state)
 static struct buf make_note(void)
 {
     struct buf note = BUF_INIT(TEXT_MAX);
-    note_put_signed(&note, span_of_str(text), &fixture.log, 0);
-    note_put_signature(&note, span_of_str(text), &fixture.witness, 1767139200);
+    keys_put_signed(&note, span_of_str(text), &fixture.log, 0);
+    keys_put_signature(&note, span_of_str(text), &fixture.witness, 1767139200);
     return note;
 }
 
@@ -114,7 +114,7 @@ static void note_parse_gives_the_text_and_each_line(void **state)
     size_t lines_len = note.lines[0].line.len + note.lines[1].line.len;
     assert_int_equal(note.text.len + 1 + lines_len, bytes.len);
     assert_true(note.lines[0].line.data + note.lines[0].line.len == note.lines[1].line.data);
-    struct ed25519_signature raw = signing_key_sign(fixture.log.key, note.text);
+    struct ed25519_signature raw = keys_sign(fixture.log.key, note.text);
     assert_memory_equal(note.lines[0].signature.data, raw.bytes, sizeof raw.bytes);
     note_clear(&note);
     buf_clear(&bytes);
@@ -128,7 +128,7 @@ static void the_last_blank_line_ends_the_text(void **state)
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct buf bytes = BUF_INIT(TEXT_MAX);
-        note_put_signed(&bytes, span_of_str(texts[i]), &fixture.log, 0);
+        keys_put_signed(&bytes, span_of_str(texts[i]), &fixture.log, 0);
         struct note note;
         struct err err;
         assert_int_equal(note_parse(&note, buf_span(&bytes), &err), E_OK);
@@ -315,7 +315,7 @@ static void no_flipped_bit_verifies_as_signed_by_the_key(void **state)
     (void)state;
     const struct vkey *keys[] = { &fixture.log.vkey };
     struct buf bytes = BUF_INIT(TEXT_MAX);
-    note_put_signed(&bytes, span_of_str(text), &fixture.log, 0);
+    keys_put_signed(&bytes, span_of_str(text), &fixture.log, 0);
     size_t same = 0;
     for (size_t bit = 0; bit < 8 * bytes.len; bit++) {
         bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -351,7 +351,7 @@ static void unknown_lines_are_ignored_whatever_they_hold(void **state)
     put_blob_line(&bytes, "log.exampl", fixture.log.vkey.id, span_of(zeros, 64));
     put_blob_line(&bytes, "log.example2", fixture.log.vkey.id, span_of(zeros, 64));
     put_blob_line(&bytes, "pq.example", 0x06060606, span_of(zeros, sizeof zeros));
-    note_put_signature(&bytes, span_of_str(text), &fixture.log, 0);
+    keys_put_signature(&bytes, span_of_str(text), &fixture.log, 0);
     put_blob_line(&bytes, "last.example", 0xffffffff, span_of(zeros, 3));
     const struct vkey *keys[] = { &fixture.log.vkey };
     struct result result = verify(buf_span(&bytes), keys, 1);
@@ -366,9 +366,9 @@ static void a_bad_line_of_a_known_key_fails_the_note_but_not_note_verify_each(vo
 {
     (void)state;
     struct buf bytes = BUF_INIT(TEXT_MAX);
-    note_put_signed(&bytes, span_of_str(text), &fixture.log, 0);
-    note_put_signature(&bytes, span_of_str("another text\n"), &fixture.other, 5);
-    note_put_signature(&bytes, span_of_str(text), &fixture.witness, 6);
+    keys_put_signed(&bytes, span_of_str(text), &fixture.log, 0);
+    keys_put_signature(&bytes, span_of_str("another text\n"), &fixture.other, 5);
+    keys_put_signature(&bytes, span_of_str(text), &fixture.witness, 6);
     const struct vkey *keys[] = { &fixture.log.vkey, &fixture.other.vkey, &fixture.witness.vkey };
     struct result result = verify(buf_span(&bytes), keys, 3);
     assert_int_equal(result.rc, E_BAD_SIGNATURE);
@@ -387,7 +387,7 @@ static void a_bad_line_of_a_known_key_fails_the_note_but_not_note_verify_each(vo
 static void a_signature_of_another_length_under_a_known_key_is_bad(void **state)
 {
     (void)state;
-    struct ed25519_signature raw = signing_key_sign(fixture.log.key, span_of_str(text));
+    struct ed25519_signature raw = keys_sign(fixture.log.key, span_of_str(text));
     uint8_t longer[80] = { 0 };
     memcpy(longer, raw.bytes, sizeof raw.bytes);
     const struct vkey *keys[] = { &fixture.log.vkey };
@@ -408,10 +408,10 @@ static void the_first_line_of_a_key_counts(void **state)
     (void)state;
     const struct vkey *keys[] = { &fixture.witness.vkey };
     struct buf bytes = BUF_INIT(TEXT_MAX);
-    note_put_signed(&bytes, span_of_str(text), &fixture.witness, 7);
-    note_put_signature(&bytes, span_of_str(text), &fixture.witness, 8);
-    note_put_signature(&bytes, span_of_str(text), &fixture.witness, 7);
-    note_put_signature(&bytes, span_of_str("x\n"), &fixture.witness, 9);
+    keys_put_signed(&bytes, span_of_str(text), &fixture.witness, 7);
+    keys_put_signature(&bytes, span_of_str(text), &fixture.witness, 8);
+    keys_put_signature(&bytes, span_of_str(text), &fixture.witness, 7);
+    keys_put_signature(&bytes, span_of_str("x\n"), &fixture.witness, 9);
     struct result result = verify(buf_span(&bytes), keys, 1);
     assert_int_equal(result.rc, E_OK);
     assert_int_equal(result.count, 1);
@@ -422,8 +422,8 @@ static void the_first_line_of_a_key_counts(void **state)
 
     buf_put_str(&bytes, text);
     buf_put_u8(&bytes, '\n');
-    note_put_signature(&bytes, span_of_str("x\n"), &fixture.witness, 9);
-    note_put_signature(&bytes, span_of_str(text), &fixture.witness, 8);
+    keys_put_signature(&bytes, span_of_str("x\n"), &fixture.witness, 9);
+    keys_put_signature(&bytes, span_of_str(text), &fixture.witness, 8);
     result = verify(buf_span(&bytes), keys, 1);
     assert_int_equal(result.rc, E_BAD_SIGNATURE);
     assert_int_equal(result.each_count, 1); /* the bad one does not hide the good one */
@@ -471,8 +471,8 @@ static void a_failed_verification_leaves_the_results_as_they_were(void **state)
 {
     (void)state;
     struct buf bytes = BUF_INIT(TEXT_MAX);
-    note_put_signed(&bytes, span_of_str(text), &fixture.log, 0);
-    note_put_signature(&bytes, span_of_str("x\n"), &fixture.witness, 9);
+    keys_put_signed(&bytes, span_of_str(text), &fixture.log, 0);
+    keys_put_signature(&bytes, span_of_str("x\n"), &fixture.witness, 9);
     const struct vkey *keys[] = { &fixture.log.vkey, &fixture.witness.vkey };
     struct note note;
     struct err err;
@@ -499,7 +499,7 @@ static void a_hundred_known_keys_verify_in_one_note(void **state)
         snprintf(name, sizeof name, "w%zu", i);
         signers[i] = keys_signer(name, SIGNATURE_COSIGNATURE, name);
         keys[i] = &signers[i].vkey;
-        note_put_signature(&bytes, span_of_str(text), &signers[i], i + 1);
+        keys_put_signature(&bytes, span_of_str(text), &signers[i], i + 1);
     }
     struct result result = verify(buf_span(&bytes), keys, NOTE_SIGNATURES_MAX);
     assert_int_equal(result.rc, E_OK);
@@ -552,8 +552,8 @@ static void the_note_of_the_go_tests_verifies_and_is_reproduced(void **state)
     size_t text_len = span_find(neumann.note, span_of_str("\n\n")) + 1;
     struct span note_text = span_of(neumann.note.data, text_len);
     struct buf again = BUF_INIT(TEXT_MAX);
-    note_put_signed(&again, note_text, &peter, 0);
-    note_put_signature(&again, note_text, &enoch, 0);
+    keys_put_signed(&again, note_text, &peter, 0);
+    keys_put_signature(&again, note_text, &enoch, 0);
     assert_true(span_is_equal(buf_span(&again), neumann.note));
     buf_clear(&again);
     signer_clear(&peter);
@@ -629,7 +629,7 @@ static void the_sigsum_log_note_is_reproduced(void **state)
                              "1100000000000000000000000000000000000000000000000000000000000000");
     struct buf note_text = BUF_INIT(TEXT_MAX), note = BUF_INIT(TEXT_MAX);
     buf_putf(&note_text, "%s\n10\n%.*s\n", name, SPAN_PRINTF(root));
-    note_put_signed(&note, buf_span(&note_text), &signer, 0);
+    keys_put_signed(&note, buf_span(&note_text), &signer, 0);
     struct buf line = BUF_INIT(TEXT_MAX);
     buf_putf(&line, DASH "%s %.*s\n", name, SPAN_PRINTF(blob));
     assert_true(span_has_suffix(buf_span(&note), buf_span(&line)));

@@ -567,7 +567,7 @@ static void a_checkpoint_is_judged_line_by_line(void **state)
                                   "witness d $3\ngroup g 2 a b c d\nquorum g\n");
     struct span text = span_of_str(checkpoint_text);
     struct buf note = BUF_INIT(TEXT_MAX);
-    note_put_signed(&note, text, &log_signer, 0);
+    keys_put_signed(&note, text, &log_signer, 0);
     struct policy_verdict verdict;
     struct err err;
     assert_int_equal(policy_open_checkpoint(policy, &verdict, buf_span(&note), &err), E_OK);
@@ -575,21 +575,21 @@ static void a_checkpoint_is_judged_line_by_line(void **state)
     assert_ptr_equal(verdict.log, policy_log_at(policy, 0));
     assert_int_equal(verdict.checkpoint.size, 5);
 
-    note_put_signature(&note, text, &witness_signers[0], 100);
+    keys_put_signature(&note, text, &witness_signers[0], 100);
     assert_int_equal(policy_open_checkpoint(policy, &verdict, buf_span(&note), &err), E_OK);
     assert_false(verdict.is_met);
     assert_true(verdict.cosigned.has[0]);
     assert_int_equal(verdict.timestamps[0], 100);
 
     /* A bad line and an unknown witness: neither helps, neither harms. */
-    note_put_signature(&note, span_of_str("x\n"), &witness_signers[1], 200);
-    note_put_signature(&note, text, &witness_signers[7], 300);
+    keys_put_signature(&note, span_of_str("x\n"), &witness_signers[1], 200);
+    keys_put_signature(&note, text, &witness_signers[7], 300);
     assert_int_equal(policy_open_checkpoint(policy, &verdict, buf_span(&note), &err), E_OK);
     assert_false(verdict.is_met);
     assert_false(verdict.cosigned.has[1]);
     assert_int_equal(verdict.bad_signatures, 1);
 
-    note_put_signature(&note, text, &witness_signers[2], 400);
+    keys_put_signature(&note, text, &witness_signers[2], 400);
     assert_int_equal(policy_open_checkpoint(policy, &verdict, buf_span(&note), &err), E_OK);
     assert_true(verdict.is_met);
     assert_true(verdict.cosigned.has[2]);
@@ -604,7 +604,7 @@ static void assert_opens(const struct policy *policy, const struct signer *signe
                          uint64_t timestamp, enum err_code expected)
 {
     struct buf note = BUF_INIT(TEXT_MAX);
-    note_put_signed(&note, span_of_str(text), signer, timestamp);
+    keys_put_signed(&note, span_of_str(text), signer, timestamp);
     struct policy_verdict verdict = { .bad_signatures = 77 };
     struct err err;
     assert_int_equal(policy_open_checkpoint(policy, &verdict, buf_span(&note), &err), expected);
@@ -639,8 +639,8 @@ static void a_bad_line_of_the_log_refuses_the_checkpoint(void **state)
     struct buf note = BUF_INIT(TEXT_MAX);
     buf_put_str(&note, checkpoint_text);
     buf_put_u8(&note, '\n');
-    note_put_signature(&note, span_of_str("x\n"), &log_signer, 0);
-    note_put_signature(&note, span_of_str(checkpoint_text), &log_signer, 0);
+    keys_put_signature(&note, span_of_str("x\n"), &log_signer, 0);
+    keys_put_signature(&note, span_of_str(checkpoint_text), &log_signer, 0);
     struct policy_verdict verdict;
     struct err err;
     assert_int_equal(policy_open_checkpoint(policy, &verdict, buf_span(&note), &err),
@@ -672,7 +672,7 @@ static void the_log_cannot_cosign_for_a_witness_of_the_same_key(void **state)
     snprintf(template, sizeof template, "log $L\nwitness a %s\nquorum a\n", vkey);
     struct policy *policy = parse(template);
     struct buf note = BUF_INIT(TEXT_MAX);
-    note_put_signed(&note, span_of_str(checkpoint_text), &log_signer, 0);
+    keys_put_signed(&note, span_of_str(checkpoint_text), &log_signer, 0);
     struct policy_verdict verdict;
     struct err err;
     assert_int_equal(policy_open_checkpoint(policy, &verdict, buf_span(&note), &err), E_OK);

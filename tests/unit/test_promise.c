@@ -83,7 +83,7 @@ static void the_longest_promise_fits_its_maxima(void **state)
     struct buf text = BUF_INIT(PROMISE_TEXT_MAX), note = BUF_INIT(PROMISE_NOTE_MAX);
     promise_put_text(&text, origin, items, PROMISE_ITEMS_MAX);
     struct signer signer = keys_signer(name, SIGNATURE_ED25519, "long");
-    note_put_signed(&note, buf_span(&text), &signer, 0);
+    keys_put_signed(&note, buf_span(&text), &signer, 0);
     struct err err;
     assert_int_equal(promise_parse(&promise, buf_span(&text), &err), E_OK);
     signer_clear(&signer);
@@ -213,7 +213,7 @@ static void assert_opens(const struct signer *signer, const struct vkey *key, st
                          enum err_code expected)
 {
     struct buf note = BUF_INIT(PROMISE_NOTE_MAX);
-    note_put_signed(&note, text, signer, 0);
+    keys_put_signed(&note, text, signer, 0);
     again.count = 77;
     struct err err;
     assert_int_equal(promise_open(&again, buf_span(&note), key, &err), expected);
@@ -252,7 +252,7 @@ static void no_flipped_bit_of_a_promise_opens(void **state)
     (void)state;
     struct signer key = keys_signer("log.example/promise", SIGNATURE_ED25519, "promise");
     struct buf text = make_text("log.example", 2), note = BUF_INIT(PROMISE_NOTE_MAX);
-    note_put_signed(&note, buf_span(&text), &key, 0);
+    keys_put_signed(&note, buf_span(&text), &key, 0);
     for (size_t bit = 0; bit < 8 * note.len; bit++) {
         note.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
         struct err err;

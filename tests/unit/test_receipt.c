@@ -344,10 +344,10 @@ static int close_court(void **state)
 static struct buf make_receipt(size_t bad, size_t last_byte_change)
 {
     struct buf note = BUF_INIT(TEXT_MAX), out = BUF_INIT(TEXT_MAX);
-    note_put_signed(&note, buf_span(&court.text), &court.log, 0);
+    keys_put_signed(&note, buf_span(&court.text), &court.log, 0);
     for (size_t i = 0; i < WITNESSES; i++) {
         size_t from = note.len;
-        note_put_signature(&note, buf_span(&court.text), &court.witnesses[i], 100 + i);
+        keys_put_signature(&note, buf_span(&court.text), &court.witnesses[i], 100 + i);
         if (i == bad) {
             size_t at = from + strlen(DASH "w0.example ") + last_byte_change;
             note.data[at] = note.data[at] == 'A' ? 'B' : 'A';
@@ -382,7 +382,7 @@ static void a_receipt_short_of_a_quorum_verifies_without_being_met(void **state)
 {
     (void)state;
     struct buf note = BUF_INIT(TEXT_MAX);
-    note_put_signed(&note, buf_span(&court.text), &court.log, 0);
+    keys_put_signed(&note, buf_span(&court.text), &court.log, 0);
     for (size_t count = 0; count <= WITNESSES; count++) {
         struct buf text = BUF_INIT(TEXT_MAX);
         receipt_put(&text, 1, &court.proof, buf_span(&note));
@@ -391,7 +391,7 @@ static void a_receipt_short_of_a_quorum_verifies_without_being_met(void **state)
         assert_int_equal(verdict.is_met, count >= 3);
         buf_clear(&text);
         if (count < WITNESSES) {
-            note_put_signature(&note, buf_span(&court.text), &court.witnesses[count], 5);
+            keys_put_signature(&note, buf_span(&court.text), &court.witnesses[count], 5);
         }
     }
     buf_clear(&note);
@@ -421,7 +421,7 @@ static void each_verdict_has_its_own_code(void **state)
 
     /* An index at or beyond the size, and a proof too short, too long or in the wrong order. */
     struct buf note = BUF_INIT(2000);
-    note_put_signed(&note, buf_span(&court.text), &court.log, 0);
+    keys_put_signed(&note, buf_span(&court.text), &court.log, 0);
     struct proof proofs[] = { court.proof, court.proof, court.proof, court.proof, court.proof };
     static const uint64_t indices[] = { 3, 0, 1, 1, 1 };
     proofs[2].count = 1;

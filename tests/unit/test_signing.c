@@ -303,7 +303,7 @@ static void signing_promise_names_each_entry(void **state)
         leaves[i] = sha256(span_of(&indices[i], sizeof indices[i]));
     }
     struct buf note = BUF_INIT(PROMISE_NOTE_MAX);
-    signing_promise(&signing, &note, indices, leaves, 3);
+    assert_int_equal(E_OK, signing_promise(&signing, &note, indices, leaves, 3, &err));
     struct promise *promise = NEW(struct promise);
     assert_int_equal(promise_open(promise, buf_span(&note), &signing.promise.vkey, &err), E_OK);
     assert_string_equal(promise->origin, origin);
@@ -479,7 +479,7 @@ static void start_is_corrupt_when_the_signed_note_is_not_ours(void **state)
     struct buf text = BUF_INIT(CHECKPOINT_TEXT_MAX);
     buf_reset(&note);
     checkpoint_put(&text, &checkpoint);
-    note_put_signed(&note, buf_span(&text), &other, 0);
+    keys_put_signed(&note, buf_span(&text), &other, 0);
     assert_int_equal(file_replace(signed_path, 0600, buf_span(&note), &err), E_OK);
     assert_check_corrupt();
     signer_clear(&other);

@@ -269,8 +269,8 @@ static void signer_parse_undoes_signer_put(void **state)
         struct err err;
         assert_int_equal(signer_parse(&again, buf_span(&text), &err), E_OK);
         assert_true(vkey_is_equal(&again.vkey, &signer.vkey));
-        struct ed25519_signature a = signing_key_sign(signer.key, span_of_str("x"));
-        struct ed25519_signature b = signing_key_sign(again.key, span_of_str("x"));
+        struct ed25519_signature a = keys_sign(signer.key, span_of_str("x"));
+        struct ed25519_signature b = keys_sign(again.key, span_of_str("x"));
         assert_memory_equal(a.bytes, b.bytes, sizeof a.bytes);
         signer_clear(&again);
         /* The newline may be missing, but there is at most one. */
