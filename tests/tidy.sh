@@ -34,7 +34,9 @@ cli          base tlog record store net client courtroll cli
 # A folder that is not in `layers` (tests, bench) may include anything.
 libraries="
 leveldb/         ^lib/store/
-openssl/         ^(lib/base/crypto[.]c|lib/net/tls[a-z_]*[.][ch])$
+openssl/         ^(lib/base/crypto[.]c|lib/net/(tls|bastion)[a-z_]*[.][ch])$
+nghttp2/         ^lib/net/bastion[a-z_]*[.][ch]$
+p11-kit/         ^lib/store/hsm[a-z_]*[.][ch]$
 grpc/            ^lib/net/rpc[a-z_]*[.][ch]$
 uv.h             ^(lib/net/|(logd|witness|monitor|cli)/(daemon|driver[a-z_]*|publisher|[a-z_]*service)[.][ch]$)
 llhttp.h         ^lib/net/http[a-z_]*[.][ch]$

@@ -20,6 +20,7 @@
     X(BAD_SIGNATURE, "no valid trusted signature", 403, 7)                                         \
     X(CONFLICT, "state has moved on", 409, 10)                                                     \
     X(BAD_PROOF, "proof does not verify", 422, 9)                                                  \
+    X(QUOTA, "too many requests, try later", 429, 8)                                               \
     X(BUSY, "over capacity, try later", 503, 8)                                                    \
     X(UNAVAILABLE, "not accepting writes now", 503, 14)                                            \
     X(TOO_LARGE, "over a size limit", 413, 8)                                                      \

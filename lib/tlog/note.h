@@ -62,6 +62,10 @@ MUST_USE enum err_code note_put_signed(struct buf *out, struct span text,
                                        const struct signer *signer, uint64_t timestamp,
                                        struct err *err);
 
+/* Appends a line of a parsed note as we would write it, so that a verified line is kept and passed on
+ * in one spelling only: base64 has several. */
+void note_put_line(struct buf *out, const struct note_line *line);
+
 /* Verifies one already decoded signature of `key` over `text`; *timestamp is set for cosignatures. */
 bool note_signature_is_valid(const struct vkey *key, struct span text, struct span signature,
                              uint64_t *timestamp);

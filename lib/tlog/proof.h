@@ -41,6 +41,14 @@ MUST_USE enum err_code proof_verify_consistency(const struct proof *proof, uint6
                                                 uint64_t new_size, const struct hash *old_root,
                                                 const struct hash *new_root, struct err *err);
 
+/* The roots that a consistency proof leads to, whatever they should be. When old_size is a power of
+ * two the proof does not hold the old root: it is then `old_root`, as given. E_BAD_PROOF for a wrong
+ * length, and unless 0 < old_size < new_size. */
+MUST_USE enum err_code proof_consistency_roots(struct hash *old_out, struct hash *new_out,
+                                               const struct proof *proof, uint64_t old_size,
+                                               uint64_t new_size, const struct hash *old_root,
+                                               struct err *err);
+
 /* [start, end) is a subtree of some tree: start < end, start a multiple of bit_ceil(end - start). */
 bool subtree_is_valid(uint64_t start, uint64_t end);
 

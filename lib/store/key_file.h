@@ -1,0 +1,25 @@
+/* key_file.h -- where a program's private key comes from: a file, or a device that the file names.
+ *
+ * A key file is a C2SP signer key (PRIVATE+KEY+...), or two lines:
+ *
+ *     <vkey>
+ *     pkcs11:token=...;object=...?module-path=...&pin-source=...      RFC 7512
+ *
+ * for a key in a PKCS#11 module (hsm.h). Either is refused when others than its owner can read it,
+ * and so is the file of pin-source.
+ * Blocks on the disk. Any thread.
+ */
+#ifndef STORE_KEY_FILE_H
+#define STORE_KEY_FILE_H
+
+#include "base/err.h"
+#include "tlog/vkey.h"
+
+/* Free with signer_clear. E_NOT_FOUND; E_DENIED when others can read it; E_MALFORMED, E_UNSUPPORTED;
+ * E_IO, E_UNAVAILABLE from a device. The error names the file. */
+MUST_USE enum err_code key_file_load(struct signer *out, const char *path, struct err *err);
+
+/* E_DENIED when others than its owner can read or write the file. */
+MUST_USE enum err_code key_file_check_private(const char *path, struct err *err);
+
+#endif

@@ -1,0 +1,66 @@
+/* guard.h -- against signing from an old state: a restored backup, a cloned machine, lost files.
+ *
+ * design: "Invariants", Start; one verdict an origin: may we sign for it?
+ *
+ *   OPEN      the mark agrees with the store, or peers were asked and none knew better
+ *   CHECKING  no mark says so yet, and the peers have not all answered: 503 until they have, or until
+ *             GUARD_PEER_WAIT_MS after the first of them did
+ *   REFUSED   the mark, the TPM or a note under our own valid signature is ahead of the store. Kept in
+ *             the ledger, over restarts; only `state adopt` ends it
+ *
+ * Without mark, TPM and peers every origin is OPEN and guard_words says "rollback not detectable".
+ * A pure state machine; daemon's guard_service asks the peers. Any thread: it has a lock of its own.
+ */
+#ifndef WITNESS_GUARD_H
+#define WITNESS_GUARD_H
+
+#include "tlog/vkey.h"
+#include "witness/ledger.h"
+#include "witness/log_table.h"
+
+enum {
+    GUARD_PEERS_MAX = 16,
+    GUARD_PEER_WAIT_MS = 10 * 1000,
+    GUARD_ASK_AGAIN_MS = 10 * 1000, /* at least between two rounds of questions about one origin */
+};
+
+enum guard_verdict {
+    GUARD_OPEN,
+    GUARD_CHECKING,
+    GUARD_REFUSED
+};
+
+struct guard;
+
+/* `keys`: our own cosigning keys; `peer_count` of them are going to be asked. All borrowed. */
+struct guard *guard_new(struct ledger *ledger, const struct vkey *keys, size_t key_count,
+                        size_t peer_count);
+void guard_free(struct guard *guard);
+
+/* A log that was added: compares its state with the mark and with what was refused before. */
+void guard_add(struct guard *guard, struct known_log *log);
+
+/* May we sign for it? If not, why, for the log and for /healthz. */
+enum guard_verdict guard_verdict(struct guard *guard, const struct known_log *log, char *reason,
+                                 size_t reason_max);
+
+/* The TPM's counter is ahead: every origin is refused. */
+void guard_refuse_all(struct guard *guard, const char *reason);
+
+/* A note that somebody has, whoever it is: if the log's key and one of ours signed it, and it is ahead
+ * of the store or contradicts it, the origin is refused. Returns true then. `peer`: who, or SIZE_MAX
+ * for one that does not count as an answer (the log itself, a request's note). */
+bool guard_on_note(struct guard *guard, struct known_log *log, size_t peer, struct span note,
+                   uint64_t now_ms);
+/* The peer answered that it has none. */
+void guard_on_none(struct guard *guard, struct known_log *log, size_t peer, uint64_t now_ms);
+void guard_on_tick(struct guard *guard, uint64_t now_ms);
+
+/* An old-size conflict: should the peers be asked about this origin now? At most once in
+ * GUARD_ASK_AGAIN_MS says yes, and a start does. */
+bool guard_wants_ask(struct guard *guard, struct known_log *log, uint64_t now_ms);
+
+/* How a rollback would be noticed, for /healthz. Static words. */
+const char *guard_words(const struct guard *guard);
+
+#endif
