@@ -26,6 +26,9 @@ bool origin_is_valid(struct span origin);
 
 /* E_MALFORMED, also for size 0 with a root other than the empty tree's. */
 MUST_USE enum err_code checkpoint_parse(struct checkpoint *out, struct span text, struct err *err);
+/* As it, but size 0 may have any root: a witness has an answer of its own for that. */
+MUST_USE enum err_code checkpoint_parse_any_root(struct checkpoint *out, struct span text,
+                                                 struct err *err);
 
 /* Without extension lines. */
 void checkpoint_put(struct buf *out, const struct checkpoint *checkpoint);

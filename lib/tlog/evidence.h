@@ -13,8 +13,9 @@
  *
  * fork: (1) A and B have one origin and size and different roots, A's root being the lesser in bytes;
  * or (2) A is smaller than B, has a root other than R', and the proof leads from (size of A, R') to
- * B. Both notes are signed by keys of the log, and hold only signature lines of such keys: every byte
- * is signed or recomputed, and parse-then-format gives the same bytes.
+ * B. Both notes are signed by keys of the log, and hold only signature lines of such keys, one of each,
+ * sorted by name, key ID and signature: every byte is signed or recomputed, and parse-then-format
+ * gives the same bytes.
  * Pure. Any thread.
  */
 #ifndef TLOG_EVIDENCE_H
@@ -46,7 +47,8 @@ MUST_USE enum err_code evidence_parse(struct evidence *out, struct span bytes, s
 
 /* Makes a file of two notes under the log's keys, in either order, if they prove a fork; lines of
  * others are left out. `root` and `proof` are for form 2, else NULL. E_BAD_PROOF when they prove
- * nothing: then nothing is appended. Others as note_parse, note_verify, checkpoint_parse. */
+ * nothing: then nothing is appended. Notes of one size need no proof, and it is left out. E_TOO_LARGE
+ * over EVIDENCE_BYTES_MAX, or over out's room. Others as note_parse, note_verify, checkpoint_parse. */
 MUST_USE enum err_code evidence_put_fork(struct buf *out, struct span note_1, struct span note_2,
                                          const struct hash *root, const struct proof *proof,
                                          const struct vkey *const *log_keys, size_t key_count,

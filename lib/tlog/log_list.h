@@ -32,8 +32,9 @@ struct log_list {
 /* E_MALFORMED names the line; also for a cosigner's key, in words, and for the same key twice. */
 MUST_USE enum err_code log_list_parse(struct log_list *out, struct span bytes, struct err *err);
 
-/* A network list. Unknown keywords are ignored; an entry whose vkey we cannot use, or that is there
- * already, is skipped and counted; anything else wrong is E_MALFORMED and names the line. */
+/* A network list. Unknown keywords are ignored; an entry whose vkey or origin we cannot use, or whose
+ * origin is there already, is skipped and counted; anything else wrong, such as a vkey that is none,
+ * is E_MALFORMED and names the line. */
 MUST_USE enum err_code log_list_parse_network(struct log_list *out, struct span bytes,
                                               struct err *err);
 

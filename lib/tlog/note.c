@@ -309,6 +309,19 @@ void note_verify_each(const struct note *note, const struct vkey *const *keys, s
 
 /* -- writing -- */
 
+void note_put_line(struct buf *out, const struct note_line *line)
+{
+    struct buf blob = BUF_INIT(KEY_ID_BYTES + line->signature.len);
+    buf_put_u32(&blob, line->key_id);
+    buf_put(&blob, line->signature);
+    buf_put_str(out, line_prefix);
+    buf_put(out, line->name);
+    buf_put_u8(out, ' ');
+    base64_put(out, buf_span(&blob));
+    buf_put_u8(out, '\n');
+    buf_clear(&blob);
+}
+
 enum err_code note_put_signature(struct buf *out, struct span text, const struct signer *signer,
                                  uint64_t timestamp, struct err *err)
 {
@@ -317,18 +330,16 @@ enum err_code note_put_signature(struct buf *out, struct span text, const struct
     assert(text.len > 0 && text.data[text.len - 1] == '\n');
     assert(kind->has_timestamp == (timestamp != 0));
 
-    struct buf blob = BUF_INIT(KEY_ID_BYTES + kind->bytes);
-    buf_put_u32(&blob, signer->vkey.id);
-    enum err_code rc = kind->put(&blob, signer, text, timestamp, err);
+    struct buf signature = BUF_INIT(kind->bytes);
+    enum err_code rc = kind->put(&signature, signer, text, timestamp, err);
     if (rc == E_OK) {
-        assert(blob.len == blob.max);
-        buf_put_str(out, line_prefix);
-        buf_put_str(out, signer->vkey.name);
-        buf_put_u8(out, ' ');
-        base64_put(out, buf_span(&blob));
-        buf_put_u8(out, '\n');
+        assert(signature.len == signature.max);
+        struct note_line line = { .name = span_of_str(signer->vkey.name),
+                                  .key_id = signer->vkey.id,
+                                  .signature = buf_span(&signature) };
+        note_put_line(out, &line);
     }
-    buf_clear(&blob);
+    buf_clear(&signature);
     return rc;
 }
 

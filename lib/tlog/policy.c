@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/ascii.h"
+#include "tlog/lines.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -68,83 +69,6 @@ static char *copy(struct span text)
     return out;
 }
 
-/* A policy's own words for an error message: names are any bytes. */
-struct quoted {
-    char text[4 * 64 + 8];
-};
-
-static struct quoted quote(struct span item)
-{
-    struct quoted out;
-    struct buf buf = BUF_INIT(sizeof out.text);
-    ascii_put_escaped(&buf, item, 64);
-    memcpy(out.text, buf_c_str(&buf), buf.len + 1);
-    buf_clear(&buf);
-    return out;
-}
-
-static bool is_blank(uint8_t c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* Takes the next item of a line; false at its end. */
-static bool take_item(struct span *line, struct span *item)
-{
-    while (line->len > 0 && is_blank(line->data[0])) {
-        *line = span_slice(*line, 1, line->len - 1);
-    }
-    size_t len = 0;
-    while (len < line->len && !is_blank(line->data[len])) {
-        len++;
-    }
-    return len > 0 && span_take(line, len, item);
-}
-
-static enum err_code expect_end(struct span *line, struct err *err)
-{
-    struct span item;
-    if (!take_item(line, &item)) {
-        return E_OK;
-    }
-    if (item.data[0] == '#') {
-        return err_set(err, E_MALFORMED, "a comment must stand on a line of its own");
-    }
-    return err_set(err, E_MALFORMED, "\"%s\" is one item too many", quote(item).text);
-}
-
-/* Takes an item that must be there. */
-static enum err_code expect_item(struct span *line, const char *what, struct span *item,
-                                 struct err *err)
-{
-    if (!take_item(line, item)) {
-        return err_set(err, E_MALFORMED, "%s is missing", what);
-    }
-    return E_OK;
-}
-
-/* A vkey of the given type, and the URL that may follow it to end the line. */
-static enum err_code parse_key(struct span *line, enum signature_type type, struct vkey *vkey,
-                               struct span *url, struct err *err)
-{
-    struct span text;
-    enum err_code rc = expect_item(line, "the vkey", &text, err);
-    if (rc == E_OK && vkey_parse(vkey, text, err) != E_OK) {
-        rc = err_wrap(err, "vkey \"%s\"", quote(text).text);
-    }
-    if (rc == E_OK) {
-        rc = vkey_require_type(vkey, type, err);
-    }
-    if (rc != E_OK) {
-        return rc;
-    }
-    *url = span_of(NULL, 0);
-    if (take_item(line, url) && url->data[0] == '#') {
-        return err_set(err, E_MALFORMED, "a comment must stand on a line of its own");
-    }
-    return expect_end(line, err);
-}
-
 /* Two keys are the same when their bytes are, whatever their names; and a note names a key by name
  * and ID, so these must not be shared either. */
 static enum err_code check_new_key(const struct vkey *old, const struct vkey *new, struct err *err)
@@ -164,7 +88,7 @@ static enum err_code parse_log(struct policy *policy, struct span line, struct e
 {
     struct vkey vkey;
     struct span url;
-    enum err_code rc = parse_key(&line, SIGNATURE_ED25519, &vkey, &url, err);
+    enum err_code rc = lines_expect_key(&line, SIGNATURE_ED25519, &vkey, &url, err);
     for (size_t i = 0; rc == E_OK && i < policy->log_count; i++) {
         rc = check_new_key(&policy->logs[i].vkey, &vkey, err);
     }
@@ -193,7 +117,7 @@ static int find_node(const struct policy *policy, struct span name)
 static enum err_code parse_new_name(const struct policy *policy, struct span *line,
                                     struct span *name, struct err *err)
 {
-    enum err_code rc = expect_item(line, "the name", name, err);
+    enum err_code rc = lines_expect_item(line, "the name", name, err);
     if (rc != E_OK) {
         return rc;
     }
@@ -205,7 +129,8 @@ static enum err_code parse_new_name(const struct policy *policy, struct span *li
         return err_set(err, E_MALFORMED, "the name \"none\" has a meaning of its own");
     }
     if (find_node(policy, *name) != NONE) {
-        return err_set(err, E_MALFORMED, "the name \"%s\" is defined already", quote(*name).text);
+        return err_set(err, E_MALFORMED, "the name \"%s\" is defined already",
+                       lines_quote(*name).text);
     }
     return E_OK;
 }
@@ -230,7 +155,7 @@ static enum err_code parse_witness(struct policy *policy, struct span line, stru
     struct vkey vkey;
     enum err_code rc = parse_new_name(policy, &line, &name, err);
     if (rc == E_OK) {
-        rc = parse_key(&line, SIGNATURE_COSIGNATURE, &vkey, &url, err);
+        rc = lines_expect_key(&line, SIGNATURE_COSIGNATURE, &vkey, &url, err);
     }
     for (size_t i = 0; rc == E_OK && i < policy->witness_count; i++) {
         rc = check_new_key(&policy->witnesses[i].vkey, &vkey, err);
@@ -260,11 +185,11 @@ static enum err_code parse_member(int *out, const struct policy *policy, struct 
     int member = find_node(policy, item);
     if (member == NONE) {
         return err_set(err, E_MALFORMED, "member \"%s\" is not defined on an earlier line",
-                       quote(item).text);
+                       lines_quote(item).text);
     }
     if (policy->nodes[member].parent != NONE) {
         return err_set(err, E_MALFORMED, "\"%s\" is a member already: once is all a name may be",
-                       quote(item).text);
+                       lines_quote(item).text);
     }
     *out = member;
     return E_OK;
@@ -276,7 +201,7 @@ static enum err_code parse_needed(struct span rule, size_t members, size_t *need
     uint64_t value = span_is_str(rule, "all") ? members : 1;
     if (!span_is_str(rule, "all") && !span_is_str(rule, "any")) {
         if (decimal_parse(&value, rule, POLICY_KEYS_MAX, err) != E_OK) {
-            return err_wrap(err, "\"%s\" is not all, any or a number", quote(rule).text);
+            return err_wrap(err, "\"%s\" is not all, any or a number", lines_quote(rule).text);
         }
         if (value < 1 || value > members) {
             return err_set(err, E_MALFORMED, "%zu members: the number needed is 1 to %zu, not %zu",
@@ -292,7 +217,7 @@ static enum err_code parse_group(struct policy *policy, struct span line, struct
     struct span name, rule, item;
     enum err_code rc = parse_new_name(policy, &line, &name, err);
     if (rc == E_OK) {
-        rc = expect_item(&line, "all, any or a number", &rule, err);
+        rc = lines_expect_item(&line, "all, any or a number", &rule, err);
     }
     if (rc != E_OK) {
         return rc;
@@ -302,7 +227,7 @@ static enum err_code parse_group(struct policy *policy, struct span line, struct
     }
     int group = (int)policy->node_count, first = NONE, last = NONE;
     size_t members = 0, needed = 0;
-    while (take_item(&line, &item)) {
+    while (lines_take_item(&line, &item)) {
         int member = NONE;
         rc = parse_member(&member, policy, item, err);
         if (rc != E_OK) {
@@ -334,9 +259,9 @@ static enum err_code parse_quorum(struct policy *policy, struct span line, struc
     if (policy->has_quorum_line) {
         return err_set(err, E_MALFORMED, "a second quorum line");
     }
-    enum err_code rc = expect_item(&line, "the name", &name, err);
+    enum err_code rc = lines_expect_item(&line, "the name", &name, err);
     if (rc == E_OK) {
-        rc = expect_end(&line, err);
+        rc = lines_expect_end(&line, err);
     }
     if (rc != E_OK) {
         return rc;
@@ -345,13 +270,13 @@ static enum err_code parse_quorum(struct policy *policy, struct span line, struc
     if (policy->quorum == NONE && !span_is_str(name, "none")) {
         return err_set(err, E_MALFORMED,
                        "\"%s\" is neither none nor a name defined on an earlier line",
-                       quote(name).text);
+                       lines_quote(name).text);
     }
     policy->has_quorum_line = true;
     return E_OK;
 }
 
-static enum err_code parse_line(struct policy *policy, struct span line, struct err *err)
+static enum err_code parse_line(void *ctx, struct span keyword, struct span line, struct err *err)
 {
     static const struct {
         const char *keyword;
@@ -362,52 +287,23 @@ static enum err_code parse_line(struct policy *policy, struct span line, struct 
         { "group", parse_group },
         { "quorum", parse_quorum },
     };
-    struct span keyword;
-    if (!take_item(&line, &keyword) || keyword.data[0] == '#') {
-        return E_OK;
-    }
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         if (span_is_str(keyword, lines[i].keyword)) {
-            if (lines[i].parse(policy, line, err) != E_OK) {
+            if (lines[i].parse(ctx, line, err) != E_OK) {
                 return err_wrap(err, "%s", lines[i].keyword);
             }
             return E_OK;
         }
     }
     return err_set(err, E_MALFORMED, "\"%s\" is not log, witness, group or quorum",
-                   quote(keyword).text);
-}
-
-static enum err_code check_bytes(struct span line, struct err *err)
-{
-    for (size_t i = 0; i < line.len; i++) {
-        uint8_t c = line.data[i];
-        if (c != '\t' && (c < 0x20 || c == 0x7f)) {
-            return err_set(err, E_MALFORMED, "byte 0x%02x is not allowed%s", c,
-                           c == '\r' ? ": end lines with a newline alone" : "");
-        }
-    }
-    return E_OK;
+                   lines_quote(keyword).text);
 }
 
 static enum err_code parse_lines(struct policy *policy, struct span in, struct err *err)
 {
-    for (size_t number = 1; in.len > 0; number++) {
-        struct span line;
-        enum err_code rc = E_OK;
-        if (!span_take_until(&in, '\n', &line)) {
-            rc = err_set(err, E_MALFORMED, "no newline at the end");
-        }
-        if (rc == E_OK) {
-            rc = check_bytes(line, err);
-        }
-        if (rc == E_OK) {
-            rc = parse_line(policy, line, err);
-        }
-        if (rc != E_OK) {
-            struct err cause = *err; /* a key's own code says nothing more to the caller */
-            return err_set(err, E_MALFORMED, "policy line %zu: %s", number, cause.msg);
-        }
+    enum err_code rc = lines_parse(in, parse_line, policy, err);
+    if (rc != E_OK) {
+        return err_wrap(err, "policy");
     }
     if (!policy->has_quorum_line) {
         return err_set(err, E_MALFORMED,
@@ -507,6 +403,42 @@ bool policy_is_met(const struct policy *policy, const struct policy_set *present
             met_members[node->parent]++;
         }
     }
+}
+
+/* A witness's time, for sorting. */
+struct seen {
+    uint64_t time;
+    size_t witness;
+};
+
+static int compare_seen(const void *a, const void *b)
+{
+    uint64_t x = ((const struct seen *)a)->time, y = ((const struct seen *)b)->time;
+    return x < y ? -1 : x > y;
+}
+
+/* A quorum stays one when witnesses are added: so the earliest that make one end it. */
+uint64_t policy_no_later_than(const struct policy *policy, const struct policy_verdict *verdict)
+{
+    struct seen seen[POLICY_KEYS_MAX];
+    size_t count = 0;
+    if (policy->quorum == NONE) {
+        return 0;
+    }
+    for (size_t i = 0; i < policy->witness_count; i++) {
+        if (verdict->cosigned.has[i]) {
+            seen[count++] = (struct seen){ verdict->timestamps[i], i };
+        }
+    }
+    qsort(seen, count, sizeof seen[0], compare_seen);
+    struct policy_set present = { 0 };
+    for (size_t i = 0; i < count; i++) {
+        present.has[seen[i].witness] = true;
+        if (policy_is_met(policy, &present)) {
+            return seen[i].time;
+        }
+    }
+    return 0;
 }
 
 bool policy_is_blocking(const struct policy *policy, const struct policy_set *set)
@@ -629,7 +561,7 @@ static enum err_code verify_log(const struct policy *policy, const struct note *
     }
     if (count == 0) {
         return err_set(err, E_NOT_FOUND, "no log of the policy has the origin \"%s\"",
-                       quote(span_of_str(verdict->checkpoint.origin)).text);
+                       lines_quote(span_of_str(verdict->checkpoint.origin)).text);
     }
     enum err_code rc = note_verify(note, keys, count, verified, &verified_count, err);
     if (rc == E_OK) {

@@ -278,6 +278,21 @@ enum err_code proof_verify_consistency(const struct proof *proof, uint64_t old_s
     return proof_verify_subtree(proof, 0, old_size, new_size, old_root, new_root, err);
 }
 
+enum err_code proof_consistency_roots(struct hash *old_out, struct hash *new_out,
+                                      const struct proof *proof, uint64_t old_size,
+                                      uint64_t new_size, const struct hash *old_root,
+                                      struct err *err)
+{
+    struct roots roots;
+    if (old_size == new_size || !follow(&roots, proof, 0, old_size, new_size, old_root)) {
+        return err_set(err, E_BAD_PROOF, "no consistency proof of this length: %llu to %llu",
+                       (unsigned long long)old_size, (unsigned long long)new_size);
+    }
+    *old_out = roots.subtree;
+    *new_out = roots.tree;
+    return E_OK;
+}
+
 /* -- proof lines -- */
 
 void proof_put_lines(struct buf *out, const struct proof *proof)
@@ -286,6 +301,18 @@ void proof_put_lines(struct buf *out, const struct proof *proof)
         base64_put_hash(out, &proof->hashes[i]);
         buf_put_u8(out, '\n');
     }
+}
+
+enum err_code proof_add_line(struct proof *proof, struct span line, struct err *err)
+{
+    if (proof->count == PROOF_HASHES_MAX) {
+        return err_set(err, E_MALFORMED, "proof of more than %d lines", PROOF_HASHES_MAX);
+    }
+    if (base64_decode_hash(&proof->hashes[proof->count], line, err) != E_OK) {
+        return err_wrap(err, "proof line %zu", proof->count + 1);
+    }
+    proof->count++;
+    return E_OK;
 }
 
 enum err_code proof_take_lines(struct proof *out, struct span *in, struct err *err)
@@ -300,13 +327,10 @@ enum err_code proof_take_lines(struct proof *out, struct span *in, struct err *e
         if (line.len == 0) {
             break;
         }
-        if (proof.count == PROOF_HASHES_MAX) {
-            return err_set(err, E_MALFORMED, "proof of more than %d lines", PROOF_HASHES_MAX);
+        enum err_code rc = proof_add_line(&proof, line, err);
+        if (rc != E_OK) {
+            return rc;
         }
-        if (base64_decode_hash(&proof.hashes[proof.count], line, err) != E_OK) {
-            return err_wrap(err, "proof line %zu", proof.count + 1);
-        }
-        proof.count++;
     }
     *out = proof;
     *in = rest;

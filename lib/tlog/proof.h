@@ -66,6 +66,8 @@ MUST_USE enum err_code proof_verify_subtree(const struct proof *proof, uint64_t 
 
 /* Proof hashes as the C2SP formats write them: one base64 line each. */
 void proof_put_lines(struct buf *out, const struct proof *proof);
+/* Adds the hash of one such line, given without its newline. E_MALFORMED, also for one too many. */
+MUST_USE enum err_code proof_add_line(struct proof *proof, struct span line, struct err *err);
 /* Takes lines up to the first empty line, which it takes too. E_MALFORMED over PROOF_HASHES_MAX. */
 MUST_USE enum err_code proof_take_lines(struct proof *out, struct span *in, struct err *err);
 

@@ -309,6 +309,36 @@ static void both_types_verify_with_position_and_time(void **state)
     buf_clear(&bytes);
 }
 
+/* Four spellings of one line are read; what is written again is the one that was signed. */
+static void a_line_is_written_again_in_one_spelling(void **state)
+{
+    (void)state;
+    struct buf bytes = BUF_INIT(TEXT_MAX), again = BUF_INIT(TEXT_MAX);
+    keys_put_signed(&bytes, span_of_str(text), &fixture.log, 0);
+    keys_put_signature(&bytes, span_of_str(text), &fixture.witness, 1767139200);
+    size_t last = span_find_last(buf_span(&bytes), span_of_str("\n" DASH)) - 2; /* before '=' */
+    struct span lines = span_of_str(text);
+    lines = span_slice(buf_span(&bytes), lines.len + 1, bytes.len - lines.len - 1);
+    struct buf expected = BUF_INIT(TEXT_MAX);
+    buf_put(&expected, lines);
+    uint8_t written = bytes.data[last];
+    for (uint8_t stray = 0; stray < 4; stray++) {
+        bytes.data[last] = written + stray;
+        struct note note;
+        struct err err;
+        assert_int_equal(note_parse(&note, buf_span(&bytes), &err), E_OK);
+        assert_int_equal(note.count, 2);
+        buf_reset(&again);
+        note_put_line(&again, &note.lines[0]);
+        note_put_line(&again, &note.lines[1]);
+        assert_true(span_is_equal(buf_span(&again), buf_span(&expected)));
+        note_clear(&note);
+    }
+    buf_clear(&bytes);
+    buf_clear(&again);
+    buf_clear(&expected);
+}
+
 /* Only the bits behind the last byte of a base64 may differ: what they encode is the same. */
 static void no_flipped_bit_verifies_as_signed_by_the_key(void **state)
 {
@@ -699,6 +729,7 @@ int main(void)
         cmocka_unit_test(a_hundred_signature_lines_are_read_and_no_more),
         cmocka_unit_test(a_note_is_read_up_to_its_maximum_and_no_further),
         cmocka_unit_test(both_types_verify_with_position_and_time),
+        cmocka_unit_test(a_line_is_written_again_in_one_spelling),
         cmocka_unit_test(no_flipped_bit_verifies_as_signed_by_the_key),
         cmocka_unit_test(unknown_lines_are_ignored_whatever_they_hold),
         cmocka_unit_test(a_bad_line_of_a_known_key_fails_the_note_but_not_note_verify_each),

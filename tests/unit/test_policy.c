@@ -534,7 +534,37 @@ static void assert_agrees(const struct model *model, const struct policy *policy
     assert_int_equal(policy_may_be_down(policy), smallest_blocking - 1);
 }
 
-/* 600 random policies: quorum, blocking sets, f and may-be-down by trying every set of witnesses. */
+/* Some witnesses cosigned, at times of which several may be the same. */
+static void assert_agrees_on_time(const struct model *model, const struct policy *policy,
+                                  uint64_t *seed)
+{
+    struct policy_verdict verdict = { 0 };
+    unsigned cosigned = 0;
+    for (size_t i = 0; i < model->witnesses; i++) {
+        verdict.timestamps[i] = random_below(seed, 2) ? 1 + random_below(seed, 5) : 0;
+        verdict.cosigned.has[i] = verdict.timestamps[i] > 0;
+        cosigned |= (unsigned)verdict.cosigned.has[i] << i;
+        verdict.timestamps[i] += verdict.cosigned.has[i] ? 0 : random_below(seed, 3); /* unused */
+    }
+    uint64_t least = 0;
+    for (unsigned bits = 1; bits < 1u << model->witnesses; bits++) {
+        uint64_t latest = 0;
+        if ((bits & ~cosigned) != 0 || !model_is_met(model, model->quorum, bits)) {
+            continue;
+        }
+        for (size_t i = 0; i < model->witnesses; i++) {
+            if ((bits >> i & 1) && verdict.timestamps[i] > latest) {
+                latest = verdict.timestamps[i];
+            }
+        }
+        least = least == 0 || latest < least ? latest : least;
+    }
+    assert_int_equal(policy_no_later_than(policy, &verdict), least);
+    assert_int_equal(least > 0, is_met(policy, cosigned));
+}
+
+/* 600 random policies: quorum, blocking sets, f, may-be-down and the time of quorums by trying every
+ * set of witnesses. */
 static void random_policies_agree_with_brute_force(void **state)
 {
     (void)state;
@@ -549,6 +579,9 @@ static void random_policies_agree_with_brute_force(void **state)
             fail_msg("policy %zu: %s", i, err.msg);
         }
         assert_agrees(&model, policy);
+        for (size_t k = 0; k < 20; k++) {
+            assert_agrees_on_time(&model, policy, &seed);
+        }
         nested += model.nodes > model.witnesses + 1;
         policy_free(policy);
         buf_clear(&text);
@@ -598,6 +631,45 @@ static void a_checkpoint_is_judged_line_by_line(void **state)
     assert_int_equal(verdict.bad_signatures, 1);
     buf_clear(&note);
     policy_free(policy);
+}
+
+static void a_checkpoint_is_no_later_than_its_earliest_quorum(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *quorum;
+        uint64_t expected;
+    } cases[] = {
+        { "quorum a\n", 400 },
+        { "group g any a b c\nquorum g\n", 100 },
+        { "group g 2 a b c\nquorum g\n", 300 },
+        { "group g all a b c\nquorum g\n", 400 },
+        { "group g any b c\ngroup h all a g\nquorum h\n", 400 },
+        { "group g all a b\ngroup h any g c\nquorum h\n", 300 },
+        { "quorum d\n", 0 }, /* it did not cosign */
+        { "group g 4 a b c d\nquorum g\n", 0 },
+        { "quorum none\n", 0 }, /* asks for no time */
+    };
+    struct span text = span_of_str(checkpoint_text);
+    struct buf note = BUF_INIT(TEXT_MAX);
+    keys_put_signed(&note, text, &log_signer, 0);
+    keys_put_signature(&note, text, &witness_signers[0], 400);
+    keys_put_signature(&note, text, &witness_signers[1], 100);
+    keys_put_signature(&note, text, &witness_signers[2], 300);
+    keys_put_signature(&note, span_of_str("x\n"), &witness_signers[3], 50);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char policy_text[512];
+        snprintf(policy_text, sizeof policy_text,
+                 "log $L\nwitness a $0\nwitness b $1\nwitness c $2\nwitness d $3\n%s",
+                 cases[i].quorum);
+        struct policy *policy = parse(policy_text);
+        struct policy_verdict verdict;
+        struct err err;
+        assert_int_equal(policy_open_checkpoint(policy, &verdict, buf_span(&note), &err), E_OK);
+        assert_int_equal(policy_no_later_than(policy, &verdict), cases[i].expected);
+        policy_free(policy);
+    }
+    buf_clear(&note);
 }
 
 static void assert_opens(const struct policy *policy, const struct signer *signer, const char *text,
@@ -718,6 +790,7 @@ int main(void)
         cmocka_unit_test(the_rule_is_told_in_words),
         cmocka_unit_test(random_policies_agree_with_brute_force),
         cmocka_unit_test(a_checkpoint_is_judged_line_by_line),
+        cmocka_unit_test(a_checkpoint_is_no_later_than_its_earliest_quorum),
         cmocka_unit_test(a_checkpoint_without_its_log_is_refused),
         cmocka_unit_test(a_bad_line_of_the_log_refuses_the_checkpoint),
         cmocka_unit_test(any_of_two_logs_with_one_origin_will_do),

@@ -655,6 +655,106 @@ static void two_subtrees_cover_every_interval(void **state)
     }
 }
 
+/* -- where a consistency proof leads -- */
+
+static bool is_power_of_two(size_t value)
+{
+    return (value & (value - 1)) == 0;
+}
+
+/* The old root in the proof is found whatever old root is given, unless the proof has none. */
+static void a_consistency_proof_leads_to_both_roots_for_every_pair(void **state)
+{
+    (void)state;
+    struct hash other = { { 0x5a } }, old_found, new_found;
+    struct err err;
+    for (size_t n = 2; n <= CHANGED_SIZE_MAX; n++) {
+        for (size_t m = 1; m < n; m++) {
+            struct proof proof = { .count = 0 };
+            struct hash old_root = reference_mth(tree, 0, m), new_root = reference_mth(tree, 0, n);
+            reference_subproof(&proof, tree, m, 0, n, true);
+            assert_int_equal(proof_consistency_roots(&old_found, &new_found, &proof, m, n,
+                                                     &old_root, &err),
+                             E_OK);
+            assert_hash_equal(&old_found, &old_root);
+            assert_hash_equal(&new_found, &new_root);
+            assert_int_equal(proof_consistency_roots(&old_found, &new_found, &proof, m, n, &other,
+                                                     &err),
+                             E_OK);
+            assert_hash_equal(&old_found, is_power_of_two(m) ? &other : &old_root);
+            assert_int_equal(hash_is_equal(&new_found, &new_root), !is_power_of_two(m));
+        }
+    }
+}
+
+/* With any hash changed it leads elsewhere, and what it leads to is then what verifies. */
+static void a_changed_consistency_proof_leads_to_roots_that_it_proves(void **state)
+{
+    (void)state;
+    for (size_t n = 2; n <= CROSSED_SIZE_MAX; n++) {
+        for (size_t m = 1; m < n; m++) {
+            struct proof proof = { .count = 0 };
+            struct hash old_root = reference_mth(tree, 0, m), new_root = reference_mth(tree, 0, n);
+            reference_subproof(&proof, tree, m, 0, n, true);
+            for (size_t i = 0; i < proof.count; i++) {
+                struct hash old_found, new_found;
+                struct err err;
+                proof.hashes[i].bytes[i] ^= 1;
+                assert_int_equal(proof_consistency_roots(&old_found, &new_found, &proof, m, n,
+                                                         &old_root, &err),
+                                 E_OK);
+                assert_false(hash_is_equal(&new_found, &new_root));
+                assert_int_equal(proof_verify_consistency(&proof, m, n, &old_found, &new_found,
+                                                          &err),
+                                 E_OK);
+                proof.hashes[i].bytes[i] ^= 1;
+            }
+        }
+    }
+}
+
+static void assert_no_roots(const struct proof *proof, uint64_t old_size, uint64_t new_size)
+{
+    struct hash root = { { 1 } }, old_found = { { 7 } }, new_found = { { 8 } };
+    struct err err;
+    assert_int_equal(proof_consistency_roots(&old_found, &new_found, proof, old_size, new_size,
+                                             &root, &err),
+                     E_BAD_PROOF);
+    assert_int_equal(old_found.bytes[0], 7);
+    assert_int_equal(new_found.bytes[0], 8);
+}
+
+static void a_consistency_proof_of_another_length_leads_nowhere(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n <= CROSSED_SIZE_MAX; n++) {
+        for (size_t m = 0; m <= n + 1; m++) {
+            struct proof proof = { .count = 0 };
+            bool is_proof = m > 0 && m < n;
+            if (is_proof) {
+                reference_subproof(&proof, tree, m, 0, n, true);
+            }
+            for (size_t count = 0; count <= PROOF_HASHES_MAX; count++) {
+                struct proof other = proof;
+                other.count = count;
+                if (!is_proof || count != proof.count) {
+                    assert_no_roots(&other, m, n);
+                }
+            }
+        }
+    }
+    static const uint64_t hostile[] = {
+        0, 1, 2, 1ull << 62, 1ull << 63, UINT64_MAX - 1, UINT64_MAX
+    };
+    struct proof none = { .count = 0 }, impossible = { .count = PROOF_HASHES_MAX + 1 };
+    for (size_t i = 0; i < sizeof hostile / sizeof hostile[0]; i++) {
+        for (size_t k = 0; k < sizeof hostile / sizeof hostile[0]; k++) {
+            assert_no_roots(&none, hostile[i], hostile[k]);
+            assert_no_roots(&impossible, hostile[i], hostile[k]);
+        }
+    }
+}
+
 /* -- vectors -- */
 
 static struct sha256_stream *stream; /* of the lines that are accumulated */
@@ -1125,6 +1225,9 @@ int main(void)
         cmocka_unit_test(hostile_numbers_are_answered_with_a_rejection),
         cmocka_unit_test(subtrees_are_aligned_to_their_length_rounded_up),
         cmocka_unit_test(two_subtrees_cover_every_interval),
+        cmocka_unit_test(a_consistency_proof_leads_to_both_roots_for_every_pair),
+        cmocka_unit_test(a_changed_consistency_proof_leads_to_roots_that_it_proves),
+        cmocka_unit_test(a_consistency_proof_of_another_length_leads_nowhere),
         cmocka_unit_test(inclusion_proofs_accumulate_to_the_vector),
         cmocka_unit_test(consistency_proofs_accumulate_to_the_vector),
         cmocka_unit_test(subtrees_accumulate_to_the_shared_vectors),
