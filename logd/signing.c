@@ -2,51 +2,15 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "store/key_file.h"
 #include "tlog/promise.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 enum {
-    KEY_FILE_MAX = 1024,
     PATH_MODE = 0600
 };
-
-/* A key that others can read is no key. */
-static enum err_code check_private(const char *path, struct err *err)
-{
-    struct stat status;
-    if (stat(path, &status) != 0) {
-        return err_set_errno(err, errno == ENOENT ? E_NOT_FOUND : E_IO, errno, "key file %s", path);
-    }
-    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        return err_set(err, E_DENIED, "key file %s can be read by others: chmod 600 %s", path,
-                       path);
-    }
-    return E_OK;
-}
-
-static enum err_code load_signer(struct signer *out, const char *path, struct err *err)
-{
-    struct buf text = BUF_INIT(KEY_FILE_MAX);
-    enum err_code rc = check_private(path, err);
-    if (rc == E_OK) {
-        rc = file_read(&text, path, err);
-    }
-    if (rc == E_OK) {
-        rc = signer_parse(out, buf_span(&text), err);
-        if (rc != E_OK) {
-            err_wrap(err, "key file %s", path);
-        }
-    }
-    if (text.data != NULL) {
-        crypto_wipe(text.data, text.cap);
-    }
-    buf_clear(&text);
-    return rc;
-}
 
 static enum err_code check_names(const struct signing *signing, const char *key,
                                  const char *promise_key, struct err *err)
@@ -74,9 +38,9 @@ enum err_code signing_open(struct signing *out, const char *data_dir, const char
                            const char *promise_key, const char *mark_path, struct err *err)
 {
     struct signing signing = { .signed_path = NULL };
-    enum err_code rc = load_signer(&signing.log, key, err);
+    enum err_code rc = key_file_load(&signing.log, key, err);
     if (rc == E_OK && promise_key != NULL) {
-        rc = load_signer(&signing.promise, promise_key, err);
+        rc = key_file_load(&signing.promise, promise_key, err);
     }
     if (rc == E_OK) {
         rc = check_names(&signing, key, promise_key, err);

@@ -22,9 +22,9 @@ struct signing {
     char *mark_path;       /* or NULL; owned */
 };
 
-/* Reads the key files; `promise_key` and `mark_path` may be NULL. The log's key is type 0x01 and its
- * name is the origin; the promise key's name must be "<origin>/promise". E_DENIED when a key file can
- * be read by others than its owner. */
+/* Loads the keys from their files, or from the devices that these name (key_file.h); `promise_key` and
+ * `mark_path` may be NULL. The log's key is type 0x01 and its name is the origin; the promise key's name
+ * must be "<origin>/promise". E_DENIED when a key file can be read by others than its owner. */
 MUST_USE enum err_code signing_open(struct signing *out, const char *data_dir, const char *key,
                                     const char *promise_key, const char *mark_path,
                                     struct err *err);

@@ -3,35 +3,32 @@
 #include "store/index.h"
 
 #include "base/alloc.h"
+#include "store/leveldb_store.h"
 
 #include <assert.h>
-#include <leveldb/c.h>
 #include <stdlib.h>
 
 enum {
     KEY_BYTES = 16,
     VALUE_BYTES_MAX = 8,
-    BATCH_ENTRIES_MAX = 16384,
-    BLOOM_BITS = 10,
+    BATCH_ENTRIES_MAX = 16384
+};
+
+static const struct leveldb_sizes sizes = {
     /* Measured with 5 million random keys: 4 MB stalls for seconds, 32 MB costs twice the lookup
      * and a second to open again. */
-    WRITE_BUFFER_BYTES = 16 * 1024 * 1024,
-    BLOCK_CACHE_BYTES = 8 * 1024 * 1024,
-    TABLE_BYTES = 8 * 1024 * 1024,
+    .write_buffer_bytes = 16 * 1024 * 1024,
+    .block_cache_bytes = 8 * 1024 * 1024,
+    .table_bytes = 8 * 1024 * 1024,
     /* An open table keeps its filter and its index in memory, 0.4 MB: 50 MB for 33 million keys. */
-    OPEN_FILES_MAX = 130
+    .open_files_max = 130,
 };
 
 static const char covered_key[] = "covered";
 
 struct index {
-    leveldb_t *db; /* owned, as all below */
-    leveldb_options_t *options;
-    leveldb_cache_t *cache;
-    leveldb_filterpolicy_t *filter;
-    leveldb_readoptions_t *read;
-    leveldb_writeoptions_t *write;
-    leveldb_writebatch_t *batch; /* the writer's */
+    struct leveldb_store store;
+    leveldb_writebatch_t *batch; /* the writer's; owned */
     _Atomic uint64_t covered;
     _Atomic uint64_t bytes_written;
 };
@@ -66,68 +63,30 @@ static bool value_parse(uint64_t *out, struct span bytes)
     return true;
 }
 
-/* Takes LevelDB's own error string. Files that are missing or do not check make the store useless;
- * anything else, such as a full disk, may pass. */
-static enum err_code take_error(char *text, const char *what, struct err *err)
-{
-    bool is_io = strncmp(text, "IO error", strlen("IO error")) == 0;
-    bool is_missing = strstr(text, "No such file") != NULL;
-    enum err_code rc = err_set(err, is_io && !is_missing ? E_IO : E_CORRUPT, "%s: %s", what, text);
-    leveldb_free(text);
-    return rc;
-}
-
 static enum err_code get_number(const struct index *index, struct span key, uint64_t *out,
                                 struct err *err)
 {
-    enum err_code rc = E_OK;
-    char *db_err = NULL;
+    char *value = NULL;
     size_t len = 0;
-    char *value =
-        leveldb_get(index->db, index->read, (const char *)key.data, key.len, &len, &db_err);
-    if (db_err != NULL) {
-        rc = take_error(db_err, "index: get", err);
-    } else if (value == NULL) {
-        rc = err_set(err, E_NOT_FOUND, "not in the index");
-    } else if (!value_parse(out, span_of(value, len))) {
+    enum err_code rc = leveldb_store_get(&index->store, key, &value, &len, "index: get", err);
+    if (rc == E_OK && !value_parse(out, span_of(value, len))) {
         rc = err_set(err, E_CORRUPT, "index: a value is not a number");
     }
     leveldb_free(value);
     return rc;
 }
 
-static void make_options(struct index *index)
-{
-    index->cache = leveldb_cache_create_lru(BLOCK_CACHE_BYTES);
-    index->filter = leveldb_filterpolicy_create_bloom(BLOOM_BITS);
-    index->options = leveldb_options_create();
-    leveldb_options_set_create_if_missing(index->options, 1);
-    leveldb_options_set_paranoid_checks(index->options, 1);
-    leveldb_options_set_write_buffer_size(index->options, WRITE_BUFFER_BYTES);
-    leveldb_options_set_max_file_size(index->options, TABLE_BYTES);
-    leveldb_options_set_max_open_files(index->options, OPEN_FILES_MAX);
-    leveldb_options_set_cache(index->options, index->cache);
-    leveldb_options_set_filter_policy(index->options, index->filter);
-    leveldb_options_set_compression(index->options, leveldb_no_compression); /* random keys */
-    index->read = leveldb_readoptions_create();
-    leveldb_readoptions_set_verify_checksums(index->read, 1);
-    index->write = leveldb_writeoptions_create();
-    index->batch = leveldb_writebatch_create();
-}
-
 enum err_code index_open(struct index **out, const char *dir, struct err *err)
 {
-    char *db_err = NULL;
     uint64_t covered = 0;
     struct index *index = NEW(struct index);
-    make_options(index);
-    index->db = leveldb_open(index->options, dir, &db_err);
-    if (db_err != NULL) {
-        enum err_code rc = take_error(db_err, "index: open", err);
-        index_close(index);
+    enum err_code rc = leveldb_store_open(&index->store, dir, &sizes, "index: open", err);
+    if (rc != E_OK) {
+        mem_free(index);
         return rc;
     }
-    enum err_code rc = get_number(index, span_of_str(covered_key), &covered, err);
+    index->batch = leveldb_writebatch_create();
+    rc = get_number(index, span_of_str(covered_key), &covered, err);
     if (rc != E_OK && rc != E_NOT_FOUND) {
         index_close(index);
         return rc;
@@ -142,27 +101,16 @@ void index_close(struct index *index)
     if (index == NULL) {
         return;
     }
-    if (index->db != NULL) {
-        leveldb_close(index->db);
-    }
     leveldb_writebatch_destroy(index->batch);
-    leveldb_writeoptions_destroy(index->write);
-    leveldb_readoptions_destroy(index->read);
-    leveldb_options_destroy(index->options);
-    leveldb_filterpolicy_destroy(index->filter);
-    leveldb_cache_destroy(index->cache);
+    leveldb_store_close(&index->store);
     mem_free(index);
 }
 
 enum err_code index_destroy(const char *dir, struct err *err)
 {
-    char *db_err = NULL;
-    leveldb_options_t *options = leveldb_options_create();
-    leveldb_destroy_db(options, dir, &db_err);
-    leveldb_options_destroy(options);
-    if (db_err != NULL) {
-        (void)take_error(db_err, "index: destroy", err);
-        return err_set(err, E_IO, "%s", err->msg);
+    if (leveldb_store_destroy(dir, "index: destroy", err) != E_OK) {
+        err->code = E_IO; /* whatever the files are like */
+        return E_IO;
     }
     return E_OK;
 }
@@ -254,9 +202,9 @@ enum err_code index_put(struct index *index, uint64_t first, const struct hash *
         if (rc != E_OK) {
             return rc;
         }
-        leveldb_write(index->db, index->write, index->batch, &db_err);
+        leveldb_write(index->store.db, index->store.write, index->batch, &db_err);
         if (db_err != NULL) {
-            return take_error(db_err, "index: put", err);
+            return leveldb_store_error(db_err, "index: put", err);
         }
         index->bytes_written += bytes;
         done += n;

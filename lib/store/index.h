@@ -14,7 +14,7 @@
 struct index;
 
 /* Opens or creates. A store that does not open, or fails its checks, is E_CORRUPT: the caller calls
- * index_destroy and rebuilds. E_IO for a full disk and the like. */
+ * index_destroy and rebuilds. E_BUSY when it is open elsewhere; E_IO for a full disk and the like. */
 MUST_USE enum err_code index_open(struct index **out, const char *dir, struct err *err);
 void index_close(struct index *index); /* NULL is fine */
 MUST_USE enum err_code index_destroy(const char *dir, struct err *err);

@@ -15,8 +15,9 @@
 #include "base/err.h"
 #include "tlog/vkey.h"
 
-/* Free with signer_clear. E_NOT_FOUND; E_DENIED when others can read it; E_MALFORMED, E_UNSUPPORTED;
- * E_IO, E_UNAVAILABLE from a device. The error names the file. */
+/* Free with signer_clear. E_NOT_FOUND; E_DENIED when others can read it, or the PIN; E_MALFORMED,
+ * E_TOO_LARGE, E_UNSUPPORTED; E_BAD_SIGNATURE when the vkey is not that of the key; E_CORRUPT, E_IO from
+ * a device. The error names the file. */
 MUST_USE enum err_code key_file_load(struct signer *out, const char *path, struct err *err);
 
 /* E_DENIED when others than its owner can read or write the file. */

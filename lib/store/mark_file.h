@@ -37,8 +37,10 @@ struct mark mark_file_at(const struct mark_file *file, size_t i);
 MUST_USE enum err_code mark_file_get(const struct mark_file *file, const struct hash *origin,
                                      struct mark *out, struct err *err);
 
-/* Writes and syncs all of them. An origin may be there once. E_IO: nothing is known to be on the disk,
- * and the next call writes again what this one was to. E_TOO_LARGE over MARK_FILE_ORIGINS_MAX. */
+/* Writes and syncs all of them, with one sync; marks without a change are written too. Takes what it is
+ * given: whether a mark may go back is the caller's to decide. An origin may be there once. E_IO: nothing
+ * is known to be on the disk, mark_file_get tells what was to be there, and the next call (of no marks
+ * too) writes it again. E_TOO_LARGE over MARK_FILE_ORIGINS_MAX: then nothing has happened. */
 MUST_USE enum err_code mark_file_put(struct mark_file *file, const struct mark *marks, size_t count,
                                      struct err *err);
 

@@ -249,7 +249,7 @@ static void an_index_is_opened_once(void **state)
 {
     struct fixture *f = *state;
     struct index *second = NULL;
-    assert_int_equal(index_open(&second, f->dir, &f->err), E_IO);
+    assert_int_equal(index_open(&second, f->dir, &f->err), E_BUSY);
     assert_null(second);
     assert_int_equal(index_destroy(f->dir, &f->err), E_IO);
 }
