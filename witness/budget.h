@@ -26,8 +26,8 @@ struct budget_limits {
 struct budget *budget_new(const struct budget_limits *limits);
 void budget_free(struct budget *budget);
 
-/* `peer`: an address as text without its port; IPv6 counts by its first 64 bits, a Unix socket is
- * never charged. False: over budget, 429. */
+/* `peer`: an address as text without its port; IPv6 counts by its first 64 bits. A Unix socket, which
+ * is text that starts with "unix", is never charged. False: over budget, 429. */
 bool budget_take_peer(struct budget *budget, struct span peer, uint64_t now_ms);
 void budget_return_peer(struct budget *budget, struct span peer, uint64_t now_ms);
 bool budget_take_log(struct budget *budget, const struct hash *origin_hash,

@@ -6,7 +6,8 @@
  * verifies the log's signature -> if no other request of that log is under way, the same worker takes
  * the log (is_busy), decides and signs -> ledger_commit -> on the ledger thread the state in
  * known_log moves, the answer goes out, and the next waiting request of that log goes to a worker.
- * Logs do not wait for each other, and the ledger syncs them in groups.
+ * Logs do not wait for each other, and the ledger syncs them in groups. Answers of one log go out in
+ * the order in which they were decided.
  * It can fail so: every refusal of decision.h answers at once; after a failed commit the log's state
  * stays as it was, nothing is answered with a signature, and the log's state is read again from the
  * ledger before the next request of it is decided.
@@ -25,7 +26,8 @@
 enum {
     COSIGNER_KEYS_MAX = 4,
     COSIGNER_WAITING_MAX = 256, /* requests of one log that wait for their turn; BUSY above */
-    COSIGNER_REPEAT_MS = 1000,  /* an identical body within gets the answer of the first */
+    COSIGNER_REPEAT_MS = 1000,  /* an identical body within gets the answer of the first, if that
+                                   is still the newest of its log */
     COSIGNER_JOBS_MAX = 4096,   /* requests under way in all; BUSY above */
 };
 

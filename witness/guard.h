@@ -9,7 +9,14 @@
  *             the ledger, over restarts; only `state adopt` ends it
  *
  * Without mark, TPM and peers every origin is OPEN and guard_words says "rollback not detectable".
- * A pure state machine; daemon's guard_service asks the peers. Any thread: it has a lock of its own.
+ * A store that was used with a mark file and comes without one is REFUSED as a whole, for as long as it
+ * does: ledger_open_mark. A mark file that was made just now says nothing: with peers they are asked.
+ *
+ * A note is compared with what the ledger has released, read after the note came. A signature of ours
+ * leaves only after that, so a cosignature of our own that comes back at once never looks newer.
+ * A pure state machine over the ledger; guard_service asks the peers. Any thread: it has a lock of its
+ * own. What refuses an origin writes to the ledger and waits for the disk: not for the loop thread, nor
+ * for the ledger's.
  */
 #ifndef WITNESS_GUARD_H
 #define WITNESS_GUARD_H
@@ -37,6 +44,13 @@ struct guard *guard_new(struct ledger *ledger, const struct vkey *keys, size_t k
                         size_t peer_count);
 void guard_free(struct guard *guard);
 
+/* For the switch `start-unchecked`, right after guard_new: nobody is waited for in this run. Logs it as an
+ * error and says so in guard_words: the operator is to take the switch out again. A refusal stays one: it
+ * has a proof. */
+void guard_start_unchecked(struct guard *guard);
+/* There is a TPM counter, and it agrees (tpm.h): for guard_words. */
+void guard_use_tpm(struct guard *guard);
+
 /* A log that was added: compares its state with the mark and with what was refused before. */
 void guard_add(struct guard *guard, struct known_log *log);
 
@@ -54,7 +68,14 @@ bool guard_on_note(struct guard *guard, struct known_log *log, size_t peer, stru
                    uint64_t now_ms);
 /* The peer answered that it has none. */
 void guard_on_none(struct guard *guard, struct known_log *log, size_t peer, uint64_t now_ms);
+/* Now and then, about once a second; as guard_on_note it may wait for the disk. */
 void guard_on_tick(struct guard *guard, uint64_t now_ms);
+
+/* Origins whose verdict is not OPEN, for /metrics and /healthz. */
+struct guard_counts {
+    size_t checking, refused;
+};
+struct guard_counts guard_counts(struct guard *guard);
 
 /* An old-size conflict: should the peers be asked about this origin now? At most once in
  * GUARD_ASK_AGAIN_MS says yes, and a start does. */

@@ -11,7 +11,12 @@
  * (guard.h); "mark" that a mark file is in use, "tpm" its counter.
  *
  * After a failed write the ledger closes the store and opens it again until that works; commits fail
- * meanwhile, with E_UNAVAILABLE.
+ * meanwhile, with E_UNAVAILABLE. What is told of an origin is what was released: a note that is in the
+ * store but not in the mark yet is not shown to anybody.
+ *
+ * The ledger is the last to look: a commit that goes back, that gives a size a second root, or that is
+ * for an origin whose note was refused or whose mark is ahead of the store, fails without a write.
+ * Calls that wait for the disk (refuse, adopt, put) are not for on_done.
  */
 #ifndef WITNESS_LEDGER_H
 #define WITNESS_LEDGER_H
@@ -27,6 +32,14 @@ enum {
 
 struct ledger;
 
+/* Opens the mark file that goes with a store, before ledger_start takes both, and notes in the store that
+ * it has one. `path` may be NULL. *out is NULL when there is no path, and also when the store was used
+ * with a mark file that is missing now: the guard then refuses everything (guard.h). With
+ * `is_unchecked` a missing file is made anew, and without a path the store forgets that it had one:
+ * loudly. E_CORRUPT for a damaged file. The value of "mark" is "new" until guard.h trusts the file. */
+MUST_USE enum err_code ledger_open_mark(struct kv *kv, const char *path, bool is_unchecked,
+                                        struct mark_file **out, struct err *err);
+
 struct ledger_options {
     struct kv *kv;          /* owned by the ledger from now on */
     struct mark_file *mark; /* likewise; NULL: none */
@@ -35,6 +48,7 @@ struct ledger_options {
     void *ctx;
 };
 
+/* Brings up marks that are behind the store: a crash came between the two. */
 struct ledger *ledger_start(const struct ledger_options *options);
 /* Finishes what waits. */
 void ledger_stop(struct ledger *ledger);
@@ -74,7 +88,8 @@ MUST_USE enum err_code ledger_mark(struct ledger *ledger, const struct hash *ori
                                    struct mark *out, struct err *err);
 
 /* For `courtroll-witness state adopt`: sets the state forward, clears a refusal, and moves the mark.
- * E_CONFLICT unless `state` is larger than what is held. */
+ * E_CONFLICT unless `state` is larger than what is held, and when the mark is ahead of it or
+ * contradicts it. Whether `state` extends what is held is for the caller to know. */
 MUST_USE enum err_code ledger_adopt(struct ledger *ledger, const struct hash *origin_hash,
                                     const struct origin_state *state, struct span note,
                                     struct err *err);

@@ -20,7 +20,8 @@ enum {
     LOG_KEYS_MAX = 16 /* of one origin */
 };
 
-struct cosign_job; /* cosigner.c */
+struct cosign_job;    /* cosigner.c */
+struct cosign_memory; /* likewise */
 
 /* One log, and what the cosigner keeps of it. */
 struct known_log {
@@ -28,6 +29,8 @@ struct known_log {
     struct hash origin_hash;           /* SHA-256: its name in paths and in the store */
     char *url;                         /* or NULL; owned */
     uint64_t requests_per_day;         /* announced in a network list; 0: not */
+    bool is_own;                       /* loop thread: it stands in our own file */
+    uint32_t listed_keys; /* loop thread: bits of the keys that the last reading of it had */
 
     pthread_mutex_t mutex; /* guards all below; taken alone, never while waiting for the disk */
     size_t key_count;
@@ -38,7 +41,11 @@ struct known_log {
     size_t waiting_count;
     uint64_t counts[REFUSAL_COUNT]; /* of requests, by how they ended; NONE: cosignatures */
     uint64_t changed_s;             /* unix time of the last cosignature on a larger size */
+    struct cosign_memory *memory;   /* of the request that has is_busy; freed by the cosigner */
 };
+
+/* A copy of its keys as they are now; returns the count. Any thread. */
+size_t known_log_keys(struct known_log *log, struct vkey out[static LOG_KEYS_MAX]);
 
 struct log_table;
 
@@ -46,9 +53,9 @@ struct log_table *log_table_new(void);
 void log_table_free(struct log_table *table);
 
 struct log_table_change {
-    size_t added_logs, added_keys;
+    size_t added_logs, added_keys; /* keys: a new log's first one too */
     size_t missing; /* keys that are known and no longer listed: they stay, and are logged */
-    size_t refused; /* over LOG_KEYS_MAX, or an origin that is our own name */
+    size_t refused; /* our own name as an origin, over LOG_KEYS_MAX, another key's name and ID */
 };
 
 /* Adds from our own file (`is_network` false: keys of known origins too), or from a network list

@@ -50,8 +50,9 @@ struct config_schema {
     const char *program; /* "courtroll-logd" */
     const char *summary; /* one line */
     const struct config_key *keys;
-    size_t key_count;  /* <= CONFIG_KEYS_MAX */
-    const char *notes; /* a paragraph at the end of --help; NULL: none */
+    size_t key_count;    /* <= CONFIG_KEYS_MAX */
+    const char *example; /* lines of --help, printed as they are; NULL: none */
+    const char *notes;   /* a paragraph at the end of --help; NULL: none */
 };
 
 struct config;

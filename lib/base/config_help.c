@@ -76,6 +76,9 @@ void config_put_help(struct buf *out, const struct config_schema *schema)
         put_key_help(out, &schema->keys[k]);
     }
     buf_put_str(out, "\n  --help\n      This text.\n  --version\n      The version.\n");
+    if (schema->example != NULL) {
+        buf_putf(out, "\nExample:\n%s", schema->example);
+    }
     if (schema->notes != NULL) {
         buf_put_str(out, "\n");
         put_wrapped(out, schema->notes, 0);

@@ -289,3 +289,14 @@ enum err_code file_lock(const char *path, int *fd, struct err *err)
     *fd = opened;
     return E_OK;
 }
+
+enum err_code file_lock_directory(const char *dir, int *fd, struct err *err)
+{
+    char *name = file_join(dir, "lock");
+    enum err_code rc = file_lock(name, fd, err);
+    mem_free(name);
+    if (rc == E_BUSY) {
+        return err_set(err, E_BUSY, "data directory %s is in use by another process", dir);
+    }
+    return rc;
+}

@@ -41,4 +41,7 @@ MUST_USE enum err_code file_make_directory(const char *path, mode_t mode, struct
  * or the process ends. E_BUSY when another holder has it; E_IO. The caller owns *fd. */
 MUST_USE enum err_code file_lock(const char *path, int *fd, struct err *err);
 
+/* Likewise "DIR/lock": for who has the directory. */
+MUST_USE enum err_code file_lock_directory(const char *dir, int *fd, struct err *err);
+
 #endif

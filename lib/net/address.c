@@ -115,6 +115,19 @@ void address_put(struct buf *out, const struct address *address)
     assert(done != NULL);
 }
 
+void address_put_host(struct buf *out, const struct address *address)
+{
+    char text[INET6_ADDRSTRLEN] = "unix";
+    if (address->any.sa_family != AF_UNIX) {
+        const void *bytes = address->any.sa_family == AF_INET6
+                                ? (const void *)&address->in6.sin6_addr
+                                : (const void *)&address->in.sin_addr;
+        const char *done = inet_ntop(address->any.sa_family, bytes, text, sizeof text);
+        assert(done != NULL);
+    }
+    buf_put_str(out, text);
+}
+
 static bool is_loopback_v4(uint32_t host_order)
 {
     return host_order >> 24 == 127;

@@ -17,6 +17,7 @@
 enum {
     ADDRESS_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1, /* bytes, without a NUL */
     ADDRESS_TEXT_MAX = 5 + ADDRESS_PATH_MAX, /* bytes: "unix:" and the longest path */
+    ADDRESS_HOST_MAX = INET6_ADDRSTRLEN - 1,
 };
 
 struct address {
@@ -37,6 +38,10 @@ struct address address_from_sockaddr(const struct sockaddr *from);
 /* Appends the text that address_parse reads; at most ADDRESS_TEXT_MAX bytes. A path is as it was
  * configured: it goes to a log through log_quoted. */
 void address_put(struct buf *out, const struct address *address);
+
+/* Likewise without the port, for whom to charge: an IPv6 address without brackets, a Unix socket is just
+ * "unix". At most ADDRESS_HOST_MAX bytes. */
+void address_put_host(struct buf *out, const struct address *address);
 
 /* Whether only this machine can reach it: 127.0.0.0/8, ::1, those mapped into IPv6, Unix. */
 bool address_is_loopback(const struct address *address);

@@ -42,12 +42,13 @@ gpr_timespec rpc_deadline_in(uint32_t timeout_ms); /* UINT32_MAX: never */
 
 /* What an event means is in the low bits of its tag; the rest is the call's or worker's address. */
 enum rpc_event {
-    RPC_EVENT_NEW,      /* a posted slot got its call, and the message for a known method */
+    RPC_EVENT_NEW,      /* a posted slot got its call, and the message if the method has just one */
     RPC_EVENT_ANSWERED, /* the status is out, or never will be */
     RPC_EVENT_CLOSED,   /* of a watched call: the peer is done with it */
     RPC_EVENT_SENT,     /* one streamed message passed flow control */
     RPC_EVENT_WAKE,     /* a worker's: its list of answers is no longer empty */
     RPC_EVENT_STOPPED,  /* a worker's: the last call is gone */
+    RPC_EVENT_RECEIVED, /* of a bidirectional stream: one more message, or its end */
     RPC_EVENT_MASK = 7
 };
 
@@ -74,6 +75,7 @@ struct rpc_worker {
 struct rpc_server {
     grpc_server *core;
     struct rpc_health *health;
+    struct rpc_reflection *reflection;
     struct rpc_registered *methods; /* the last one stands for unknown methods */
     size_t method_count;
     struct rpc_worker *workers;
@@ -92,7 +94,7 @@ struct rpc_server {
     struct rpc_server *next_abandoned;
 };
 
-/* The sending side of a server stream. */
+/* The sending side of a stream. */
 struct rpc_outgoing {
     pthread_mutex_t lock; /* guards all below */
     grpc_byte_buffer **queue;
@@ -111,14 +113,15 @@ struct rpc_call {
     gpr_timespec deadline;
     grpc_call_details details; /* of unknown methods only */
     grpc_metadata_array metadata;
-    grpc_byte_buffer *request;
+    grpc_byte_buffer *request; /* the only message, or the one that RPC_EVENT_RECEIVED brought */
 
     struct rpc_call *next; /* in the free list or the list of answers */
     void *user;
     grpc_auth_context *auth;       /* held for peer_name */
     struct rpc_outgoing *outgoing; /* streams */
-    unsigned pending;              /* events to come before the release: worker thread */
+    atomic_uint pending;           /* events to come before the release, on the worker's thread */
     bool is_watched;
+    bool is_receivable; /* bidirectional: the right to ask for a message is with the handler */
     int core_cancelled; /* written by gRPC before RPC_EVENT_CLOSED or _ANSWERED */
     atomic_bool is_cancelled;
     atomic_bool is_answered;
@@ -139,9 +142,10 @@ void rpc_call_free(struct rpc_call *call);
 void rpc_call_begin(struct rpc_call *call);
 void rpc_call_on_answered(struct rpc_call *call);
 void rpc_call_on_closed(struct rpc_call *call);
+void rpc_call_on_received(struct rpc_call *call, bool is_ok);
 void rpc_call_answers_drain(struct rpc_worker *worker);
 
-/* rpc_outgoing.c: server streams. */
+/* rpc_outgoing.c: streams. */
 struct rpc_outgoing *rpc_outgoing_new(size_t messages_max);
 void rpc_outgoing_free(struct rpc_outgoing *outgoing);
 void rpc_outgoing_finish(struct rpc_call *call); /* call->status is set; any thread */

@@ -1,18 +1,19 @@
 /* rpc_server.h -- a gRPC server: a table of methods, calls that may be answered from any thread.
  *
- * Threads: on_call, on_sent and on_cancelled run on the server's own gRPC thread (one, unless the
- * configuration asks for more), so they must not block. Everything that takes a `struct rpc_call`
- * may be used from any thread unless it says otherwise.
+ * Threads: a method's callbacks run on the server's own gRPC thread (one, unless the configuration
+ * asks for more), so they must not block. Everything that takes a `struct rpc_call` may be used from
+ * any thread unless it says otherwise.
  *
- * A call belongs to the handler from on_call until it answers: rpc_reply*, rpc_fail or
+ * A call belongs to the handler from its first callback until it answers: rpc_reply*, rpc_fail or
  * rpc_stream_finish, exactly one of them, exactly once, also when the call was cancelled. The
  * pointer is dead for the handler from then on. (A callback that the gRPC thread is in keeps the
- * memory alive: in on_cancelled and on_sent `call` may be compared and asked even while another
- * thread answers it.)
+ * memory alive: in it `call` may be compared and asked even while another thread answers it.)
  *
  * Unknown methods are UNIMPLEMENTED; over `calls_max` or `answer_bytes_max` a call is
- * RESOURCE_EXHAUSTED unseen by its handler; so is a message over `message_bytes_max`. grpc.health.v1.Health is always served, for
- * "" and for each service in the table; see rpc_health_set.
+ * RESOURCE_EXHAUSTED unseen by its handler; so is one whose message is over `message_bytes_max`. Of
+ * a bidirectional stream such a message cancels what is left. Two services are always there:
+ * grpc.health.v1.Health, for "" and for each service in the table (see rpc_health_set), and
+ * grpc.reflection.v1.ServerReflection.
  */
 #ifndef NET_RPC_SERVER_H
 #define NET_RPC_SERVER_H
@@ -27,22 +28,34 @@ struct rpc_call;
 enum rpc_kind {
     RPC_UNARY,         /* one message in, one out: rpc_reply or rpc_fail */
     RPC_SERVER_STREAM, /* one message in, any number out: rpc_stream_send*, rpc_stream_finish */
+    RPC_BIDI,          /* any number in, read as rpc_stream_receive asks, and any number out */
 };
 
 struct rpc_method {
     const char *path; /* "/courtroll.v1.Log/Append" */
     enum rpc_kind kind;
-    void *ctx; /* first argument of the three below */
+    void *ctx; /* first argument of those below */
 
-    /* A whole request, contiguous, borrowed until on_call returns. */
+    /* Streams: 1..65536 messages queued and not yet sent; 0 is the server's stream_messages_max. */
+    size_t messages_max;
+
+    /* A whole request, contiguous, borrowed until on_call returns. Of an RPC_BIDI each message, in
+     * order: the first as it comes, the next after rpc_stream_receive. */
     void (*on_call)(void *ctx, struct rpc_call *call, struct span message);
+
+    /* RPC_BIDI, required: the caller has sent its last message, and on_call comes no more. It still
+     * reads. At most once a call, perhaps before any on_call. A caller that goes away can look like
+     * this first, and on_cancelled follows. */
+    void (*on_end)(void *ctx, struct rpc_call *call);
 
     /* Streams, may be NULL: a message has left the queue, there is room for another one. */
     void (*on_sent)(void *ctx, struct rpc_call *call);
 
-    /* May be NULL. The caller has gone away or its deadline is over, and the call was not answered
-     * when the notice came in. Called for streams, and for unary calls after rpc_call_watch; at
-     * most once a call. The call must still be answered. */
+    /* May be NULL, but not of an RPC_BIDI. The caller has gone away or its deadline is over, and the
+     * call was not answered when the notice came in; by now another thread may be about to, so who
+     * answers is the handler's to settle. Called for streams, and for unary calls after
+     * rpc_call_watch; at most once a call, and the last callback of an RPC_BIDI, perhaps the only
+     * one. The call must still be answered. */
     void (*on_cancelled)(void *ctx, struct rpc_call *call);
 };
 
@@ -72,7 +85,7 @@ struct rpc_server_config {
     size_t calls_max;              /* 16384 calls whose answers are not out, over all connections */
     size_t answer_bytes_max;       /* 64 MiB of unary answers that peers have not taken, likewise */
     size_t streams_max;            /* 1024 concurrent calls a connection */
-    size_t stream_messages_max;    /* 4 messages queued and not yet sent, a server stream */
+    size_t stream_messages_max;    /* 4 messages queued and not yet sent, a stream */
     uint32_t handshake_timeout_ms; /* 10 s */
     uint32_t idle_timeout_ms;      /* 10 min: a connection without a call is closed */
 };
@@ -109,15 +122,23 @@ void rpc_reply_take(struct rpc_call *call, struct buf *bytes);
  * of a stream that are still queued go out first. */
 void rpc_fail(struct rpc_call *call, enum err_code code, const char *message);
 
-/* Queues one message of a server stream, copied. E_BUSY when `stream_messages_max` are queued
- * (on_sent tells when to go on), E_UNAVAILABLE when the call is cancelled. */
+/* Queues one message of a stream, copied. E_BUSY when as many are queued as may be (on_sent tells
+ * when to go on), E_UNAVAILABLE when the call is cancelled. */
 MUST_USE enum err_code rpc_stream_send(struct rpc_call *call, struct span bytes);
 
 /* The same, taking the memory of `bytes` when it returns E_OK. */
 MUST_USE enum err_code rpc_stream_send_take(struct rpc_call *call, struct buf *bytes);
 
-/* Ends a server stream with OK, after what is queued. */
+/* Ends a stream with OK, after what is queued. Of an RPC_BIDI this may be before on_end: messages
+ * that were not read are dropped. */
 void rpc_stream_finish(struct rpc_call *call);
+
+/* ---- receiving ---- */
+
+/* RPC_BIDI: asks for the next message, once for each on_call, in it or later. Until then nothing
+ * more is read, and the caller is held back once gRPC's windows are full: so a handler bounds what it
+ * has in work by asking only while it has room. Not after the answer, nor after on_end. */
+void rpc_stream_receive(struct rpc_call *call);
 
 /* ---- about a call ---- */
 
@@ -137,8 +158,12 @@ bool rpc_call_has_room(const struct rpc_call *call, size_t bytes);
 int64_t rpc_call_deadline_ms(const struct rpc_call *call);
 
 /* The first DNS name in the client's certificate under mTLS, else NULL. Good until the answer.
- * Only inside on_call. */
+ * Only inside a callback. */
 const char *rpc_call_peer_name(struct rpc_call *call);
+
+/* Appends the address the call comes from, as address_put_host: ADDRESS_HOST_MAX bytes at most, or
+ * "unknown". Only inside a callback. */
+void rpc_call_put_peer_host(struct rpc_call *call, struct buf *out);
 
 /* One pointer for the handler's own state; NULL at first. */
 void rpc_call_set_user(struct rpc_call *call, void *user);

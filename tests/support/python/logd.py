@@ -114,35 +114,25 @@ class Process:
         return self.wait()
 
 
-class Logd:
-    """See above. `directory` keeps the state there instead; `is_started=False` only makes the keys."""
+class Daemon:
+    """What is the same for all daemons. A subclass sets `program` and defaults(), which needs `dir`."""
 
-    def __init__(
-        self, directory=None, origin="log.example/test", is_started=True, wrapper=(), **settings
-    ):
+    program = None
+
+    def __init__(self, directory, wrapper, settings):
         self._owned = None
         if directory is None:
             directory = self._owned = tempfile.mkdtemp(prefix="courtroll.")
         self.dir = directory
-        self.origin = origin
         self.settings = settings
         self.wrapper = list(wrapper)
         self.process = None
         self.http = self.grpc = None  # "ADDR:PORT" as event=ready tells
         self.data = os.path.join(self.dir, "data")
-        self.public = os.path.join(self.data, "log")
-        self.key = os.path.join(self.dir, "log.key")
-        self.promise_key = os.path.join(self.dir, "promise.key")
-        self.policy = os.path.join(self.dir, "policy")
-        if not os.path.exists(self.key):
-            keygen("log", origin, self.key)
-            keygen("promise", origin + "/promise", self.promise_key)
-        with open(self.key + ".vkey", encoding="utf-8") as file:
-            self.vkey = file.read().strip()
-        with open(self.policy, "w", encoding="utf-8") as file:
-            file.write(f"log {self.vkey}\nquorum none\n")
-        if is_started:
-            self.start()
+
+    def defaults(self):
+        """The settings that every start has."""
+        raise NotImplementedError
 
     def __enter__(self):
         return self
@@ -162,16 +152,13 @@ class Logd:
     def arguments(self, **overrides):
         """The command line; a setting of None is left out, a list is given several times."""
         settings = {
-            "data_dir": self.data,
-            "key": self.key,
-            "promise_key": self.promise_key,
-            "policy": self.policy,
+            **self.defaults(),
             "http_listen": "127.0.0.1:0",
             "grpc_listen": "127.0.0.1:0",
             **self.settings,
             **overrides,
         }
-        line = [*self.wrapper, LOGD]
+        line = [*self.wrapper, self.program]
         for key, value in settings.items():
             for item in value if isinstance(value, list) else [value]:
                 if item is not None:
@@ -231,6 +218,41 @@ class Logd:
 
     def get(self, path):
         return self.request("GET", path)
+
+
+class Logd(Daemon):
+    """See above. `directory` keeps the state there instead; `is_started=False` only makes the keys."""
+
+    program = LOGD
+
+    def __init__(
+        self, directory=None, origin="log.example/test", is_started=True, wrapper=(),
+        policy_text="quorum none\n", **settings
+    ):
+        """`policy_text`: what follows the log's own line in its policy."""
+        super().__init__(directory, wrapper, settings)
+        self.origin = origin
+        self.public = os.path.join(self.data, "log")
+        self.key = os.path.join(self.dir, "log.key")
+        self.promise_key = os.path.join(self.dir, "promise.key")
+        self.policy = os.path.join(self.dir, "policy")
+        if not os.path.exists(self.key):
+            keygen("log", origin, self.key)
+            keygen("promise", origin + "/promise", self.promise_key)
+        with open(self.key + ".vkey", encoding="utf-8") as file:
+            self.vkey = file.read().strip()
+        with open(self.policy, "w", encoding="utf-8") as file:
+            file.write(f"log {self.vkey}\n{policy_text}")
+        if is_started:
+            self.start()
+
+    def defaults(self):
+        return {
+            "data_dir": self.data,
+            "key": self.key,
+            "promise_key": self.promise_key,
+            "policy": self.policy,
+        }
 
     def add(self, entry):
         """POST /add (needs http_add="on"); the index."""

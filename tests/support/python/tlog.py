@@ -75,6 +75,32 @@ def ed25519_sign(seed, message):
     return big_r + ((r + h * a) % L).to_bytes(32, "little")
 
 
+def _decompress(data):
+    """The point, or None."""
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (1 << 255) - 1
+    if y >= P:
+        return None
+    x2 = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(x2, (P + 3) // 8, P)
+    if (x * x - x2) % P != 0:
+        x = x * SQRT_M1 % P
+    if (x * x - x2) % P != 0 or (x == 0 and sign):
+        return None
+    if x & 1 != sign:
+        x = P - x
+    return (x, y, 1, x * y % P)
+
+
+def ed25519_verify(public, message, signature):
+    a, s = _decompress(public), int.from_bytes(signature[32:], "little")
+    if a is None or len(signature) != 64 or s >= L:
+        return False
+    h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % L
+    minus_a = (P - a[0], a[1], 1, P - a[3])
+    return _compress(_add(_mul(s, BASE), _mul(h, minus_a))) == signature[:32]
+
+
 # -- C2SP signed-note, tlog-cosignature --
 
 ED25519, COSIGNATURE = 1, 4
@@ -101,6 +127,10 @@ class Key:
         assert made.id.hex() == key_id
         return made
 
+    def skey(self):
+        data = b64(self.public[:1] + self.seed)
+        return f"PRIVATE+KEY+{self.name}+{self.id.hex()}+{data}"
+
     def vkey(self):
         return f"{self.name}+{self.id.hex()}+{b64(self.public)}"
 
@@ -112,6 +142,18 @@ class Key:
         else:
             signature = ed25519_sign(self.seed, message)
         return f"\u2014 {self.name} {b64(self.id + signature)}\n"
+
+    def verify_line(self, text, line):
+        """Whether the line is this key's over the text: its time (0 of a log's key), or None."""
+        mark, name, blob = line.rstrip("\n").split(" ")
+        blob = base64.b64decode(blob, validate=True)
+        if mark != "\u2014" or name != self.name or blob[:4] != self.id:
+            return None
+        time, message, signature = 0, text.encode(), blob[4:]
+        if self.kind == COSIGNATURE:
+            time, signature = int.from_bytes(signature[:8], "big"), signature[8:]
+            message = f"cosignature/v1\ntime {time}\n".encode() + message
+        return time if ed25519_verify(self.public[1:], message, signature) else None
 
 
 # -- RFC 6962 section 2.1 --
@@ -148,6 +190,37 @@ def inclusion(index, hashes):
     if index < k:
         return inclusion(index, hashes[:k]) + [root(hashes[k:])]
     return inclusion(index - k, hashes[k:]) + [root(hashes[:k])]
+
+
+def consistency(old, hashes):
+    """Proof that the tree of `old` hashes is a prefix of all of them (RFC 6962 section 2.1.2)."""
+
+    def subproof(m, part, is_whole):
+        if m == len(part):
+            return [] if is_whole else [root(part)]
+        k = split(len(part))
+        if m <= k:
+            return subproof(m, part[:k], is_whole) + [root(part[k:])]
+        return subproof(m - k, part[k:], False) + [root(part[:k])]
+
+    return subproof(old, hashes, True) if old > 0 else []
+
+
+# -- C2SP tlog-witness --
+
+
+def checkpoint_text(origin, size, root_hash, extension=""):
+    return f"{origin}\n{size}\n{b64(root_hash)}\n{extension}"
+
+
+def signed(text, *keys, time=0):
+    """A note: the text with a line of each key."""
+    return text + "\n" + "".join(key.line(text, time) for key in keys)
+
+
+def add_checkpoint(old, proof, note):
+    """The body of a request; `proof` is hashes, `note` is text."""
+    return f"old {old}\n{''.join(b64(h) + chr(10) for h in proof)}\n{note}".encode()
 
 
 # -- C2SP tlog-tiles, tlog-checkpoint, tlog-proof, tlog-policy --

@@ -1,0 +1,435 @@
+/* The service against peers of the test's own, which write down what they are asked. */
+#include "base/alloc.h"
+#include "base/ascii.h"
+#include "base/log.h"
+#include "tests/support/keys.h"
+#include "tlog/merkle.h"
+#include "witness/guard_service.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+    PEERS = 2,
+    LOGS_MAX = 40,
+    TEXT_MAX = 4096,
+    WAIT_MS = 60 * 1000
+};
+
+/* --- Peers. --- */
+
+struct peer {
+    int listener;
+    pthread_t thread;
+    char url[64];
+    atomic_int requests;
+    atomic_int status;    /* answered; 0: closes without an answer */
+    atomic_int failures;  /* so many requests get a 500 first */
+    atomic_int body_size; /* not 0: a body of so many bytes instead of `body` */
+    char body[TEXT_MAX];
+    pthread_mutex_t mutex; /* guards paths */
+    char paths[LOGS_MAX * 4][256];
+};
+
+static void answer(struct peer *peer, int fd)
+{
+    char request[TEXT_MAX] = "", head[256];
+    size_t len = 0;
+    while (strstr(request, "\r\n\r\n") == NULL) {
+        ssize_t got = recv(fd, request + len, sizeof request - 1 - len, 0);
+        if (got <= 0) {
+            return;
+        }
+        len += (size_t)got;
+        request[len] = '\0';
+    }
+    pthread_mutex_lock(&peer->mutex);
+    int number = atomic_load(&peer->requests);
+    if (number < LOGS_MAX * 4) {
+        sscanf(request, "GET %255s HTTP", peer->paths[number]);
+    }
+    pthread_mutex_unlock(&peer->mutex);
+    int status = peer->status;
+    if (peer->failures > 0) {
+        peer->failures--;
+        status = 500;
+    }
+    size_t size = peer->body_size != 0 ? (size_t)peer->body_size : strlen(peer->body);
+    snprintf(head, sizeof head, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+             status, size);
+    if (status != 0) {
+        send(fd, head, strlen(head), MSG_NOSIGNAL);
+        char *body = calloc(1, size + 1);
+        memcpy(body, peer->body, size < strlen(peer->body) ? size : strlen(peer->body));
+        send(fd, body, size, MSG_NOSIGNAL);
+        free(body);
+    }
+    peer->requests++;
+}
+
+static void *serve(void *arg)
+{
+    struct peer *peer = arg;
+    int fd;
+    while ((fd = accept(peer->listener, NULL, NULL)) >= 0) {
+        answer(peer, fd);
+        shutdown(fd, SHUT_WR);
+        close(fd);
+    }
+    return NULL;
+}
+
+static void peer_start(struct peer *peer)
+{
+    memset(peer, 0, sizeof *peer);
+    peer->status = 404;
+    pthread_mutex_init(&peer->mutex, NULL);
+    peer->listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof in;
+    assert_int_equal(bind(peer->listener, (struct sockaddr *)&in, len), 0);
+    assert_int_equal(listen(peer->listener, 64), 0);
+    assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&in, &len), 0);
+    snprintf(peer->url, sizeof peer->url, "http://127.0.0.1:%d", ntohs(in.sin_port));
+    assert_int_equal(pthread_create(&peer->thread, NULL, serve, peer), 0);
+}
+
+static void peer_stop(struct peer *peer)
+{
+    shutdown(peer->listener, SHUT_RDWR);
+    pthread_join(peer->thread, NULL);
+    close(peer->listener);
+    pthread_mutex_destroy(&peer->mutex);
+}
+
+static bool was_asked_for(struct peer *peer, const char *path)
+{
+    bool is_there = false;
+    pthread_mutex_lock(&peer->mutex);
+    for (int i = 0; i < LOGS_MAX * 4; i++) {
+        is_there = is_there || strcmp(peer->paths[i], path) == 0;
+    }
+    pthread_mutex_unlock(&peer->mutex);
+    return is_there;
+}
+
+/* --- A witness. --- */
+
+static uv_loop_t loop;
+static struct work *work;
+static struct ledger *ledger;
+static struct guard *guard;
+static struct log_table *table;
+static struct guard_service *service;
+static struct peer peers[PEERS], log_site;
+static struct signer log_key, witness_key;
+static struct vkey own;
+static struct err err;
+static int closed;
+
+static void on_added(void *ctx, struct known_log *log)
+{
+    (void)ctx;
+    guard_add(guard, log);
+}
+
+static void add_log(const char *origin, const char *url)
+{
+    struct signer key = keys_signer(origin, SIGNATURE_ED25519, origin);
+    struct buf text = BUF_INIT(TEXT_MAX);
+    struct log_list list;
+    buf_put_str(&text, "log ");
+    vkey_put(&text, &key.vkey);
+    buf_putf(&text, "%s%s\n", url == NULL ? "" : " ", url == NULL ? "" : url);
+    assert_int_equal(log_list_parse(&list, buf_span(&text), &err), E_OK);
+    log_table_add(table, &list, false, "witness.example", NULL, on_added);
+    log_list_clear(&list);
+    buf_clear(&text);
+    signer_clear(&key);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    work = work_new(&loop, 2);
+    ledger = ledger_start(&(struct ledger_options){ .kv = kv_memory_new() });
+    log_key = keys_signer("log.example", SIGNATURE_ED25519, "log.example");
+    witness_key = keys_signer("witness.example", SIGNATURE_COSIGNATURE, "w");
+    own = witness_key.vkey;
+    guard = guard_new(ledger, &own, 1, PEERS);
+    table = log_table_new();
+    for (int i = 0; i < PEERS; i++) {
+        peer_start(&peers[i]);
+    }
+    peer_start(&log_site);
+    service = NULL;
+    closed = 0;
+    return 0;
+}
+
+static void on_closed(void *ctx)
+{
+    (void)ctx;
+    closed++;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    if (service != NULL) {
+        guard_service_close(service, NULL, on_closed);
+        while (closed == 0) {
+            uv_run(&loop, UV_RUN_ONCE);
+        }
+    }
+    work_close(work, NULL, on_closed);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    guard_free(guard);
+    ledger_stop(ledger);
+    log_table_free(table);
+    for (int i = 0; i < PEERS; i++) {
+        peer_stop(&peers[i]);
+    }
+    peer_stop(&log_site);
+    signer_clear(&log_key);
+    signer_clear(&witness_key);
+    return 0;
+}
+
+static void start_with(const char *first_url)
+{
+    static const char *urls[PEERS];
+    urls[0] = first_url;
+    urls[1] = peers[1].url;
+    service = guard_service_start(
+        &(struct guard_service_options){ &loop, work, table, guard, urls, PEERS });
+}
+
+static void start(void)
+{
+    start_with(peers[0].url);
+}
+
+static void turn(int ms)
+{
+    uint64_t end = uv_hrtime() + (uint64_t)ms * 1000000;
+    while (uv_hrtime() < end) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+        usleep(1000);
+    }
+}
+
+static struct known_log *log_at(size_t i)
+{
+    return log_table_at(table, i);
+}
+
+static enum guard_verdict verdict(size_t i)
+{
+    char reason[256];
+    return guard_verdict(guard, log_at(i), reason, sizeof reason);
+}
+
+static void wait_verdict(size_t i, enum guard_verdict expected)
+{
+    for (int ms = 0; ms < WAIT_MS && verdict(i) != expected; ms += 5) {
+        turn(5);
+    }
+    assert_int_equal(verdict(i), expected);
+}
+
+static void put_own_note(char *out, uint64_t size)
+{
+    struct buf note = BUF_INIT(TEXT_MAX), text = BUF_INIT(CHECKPOINT_TEXT_MAX);
+    struct checkpoint checkpoint = { .origin = "log.example", .size = size };
+    checkpoint.root = sha256(span_of(&size, sizeof size));
+    checkpoint_put(&text, &checkpoint);
+    buf_put(&note, buf_span(&text));
+    buf_put_str(&note, "\n");
+    keys_put_signature(&note, buf_span(&text), &log_key, 0);
+    keys_put_signature(&note, buf_span(&text), &witness_key, 1000);
+    memcpy(out, buf_c_str(&note), note.len + 1);
+    buf_clear(&note);
+    buf_clear(&text);
+}
+
+static void put_path(char *out, const char *before)
+{
+    struct buf path = BUF_INIT(256);
+    buf_put_str(&path, before);
+    hex_put(&path, hash_span(&log_at(0)->origin_hash));
+    buf_put_str(&path, "/checkpoint");
+    memcpy(out, buf_c_str(&path), path.len + 1);
+    buf_clear(&path);
+}
+
+/* --- Cases. --- */
+
+static void peers_and_the_log_are_asked_at_the_start(void **state)
+{
+    (void)state;
+    char path[256], slashed[128], url[128];
+    snprintf(url, sizeof url, "%s/logs/one/", log_site.url);
+    add_log("log.example", url);
+    snprintf(slashed, sizeof slashed, "%s/monitor//", peers[0].url);
+    start_with(slashed);
+    assert_int_equal(verdict(0), GUARD_CHECKING);
+    wait_verdict(0, GUARD_OPEN);
+    put_path(path, "/monitor/");
+    assert_true(was_asked_for(&peers[0], path));
+    put_path(path, "/");
+    assert_true(was_asked_for(&peers[1], path));
+    for (int ms = 0; ms < WAIT_MS && log_site.requests == 0; ms += 5) {
+        turn(5);
+    }
+    assert_true(was_asked_for(&log_site, "/logs/one/checkpoint"));
+    assert_int_equal(peers[0].requests, 1);
+    assert_int_equal(peers[1].requests, 1);
+}
+
+static void newer_note_of_a_peer_refuses(void **state)
+{
+    (void)state;
+    add_log("log.example", NULL);
+    put_own_note(peers[1].body, 9);
+    peers[1].status = 200;
+    start();
+    wait_verdict(0, GUARD_REFUSED);
+}
+
+static void newer_note_of_the_log_itself_refuses(void **state)
+{
+    (void)state;
+    add_log("log.example", log_site.url);
+    put_own_note(log_site.body, 9);
+    log_site.status = 200;
+    start();
+    wait_verdict(0, GUARD_REFUSED);
+}
+
+static void log_that_is_added_later_is_asked_about(void **state)
+{
+    (void)state;
+    start();
+    turn(20);
+    add_log("log.example", NULL);
+    assert_int_equal(verdict(0), GUARD_CHECKING);
+    wait_verdict(0, GUARD_OPEN);
+}
+
+static void peer_that_fails_is_asked_again_while_it_is_waited_for(void **state)
+{
+    (void)state;
+    add_log("log.example", NULL);
+    peers[0].status = 0;
+    peers[1].failures = 1;
+    start();
+    turn(100);
+    assert_int_equal(verdict(0), GUARD_CHECKING); /* neither has answered */
+    peers[0].status = 404;
+    wait_verdict(0, GUARD_OPEN);
+    assert_int_equal(peers[1].requests, 2);
+    int requests = peers[0].requests;
+    turn(1500);
+    assert_int_equal(peers[0].requests, requests); /* and then no more */
+}
+
+/* Nothing comes of it but that the others open the log in time. */
+static void answer_that_is_too_large_is_none(void **state)
+{
+    (void)state;
+    add_log("log.example", NULL);
+    peers[0].status = 200;
+    peers[0].body_size = LEDGER_NOTE_BYTES_MAX + 1;
+    start();
+    for (int ms = 0; ms < WAIT_MS && peers[0].requests + peers[1].requests < 2; ms += 5) {
+        turn(5);
+    }
+    turn(100);
+    assert_int_equal(verdict(0), GUARD_CHECKING);
+}
+
+static void garbage_is_an_answer_that_knows_nothing(void **state)
+{
+    (void)state;
+    add_log("log.example", NULL);
+    for (int i = 0; i < PEERS; i++) {
+        snprintf(peers[i].body, sizeof peers[i].body, "<html>hello</html>");
+        peers[i].status = 200;
+    }
+    start();
+    wait_verdict(0, GUARD_OPEN);
+}
+
+static void conflict_asks_again_but_not_at_once(void **state)
+{
+    (void)state;
+    add_log("log.example", NULL);
+    start();
+    wait_verdict(0, GUARD_OPEN);
+    int requests = peers[0].requests + peers[1].requests;
+    for (int i = 0; i < 50; i++) {
+        guard_service_ask(service, log_at(0)); /* within GUARD_ASK_AGAIN_MS of the start */
+    }
+    turn(200);
+    assert_int_equal(peers[0].requests + peers[1].requests, requests);
+}
+
+static void many_logs_are_all_asked_about(void **state)
+{
+    (void)state;
+    for (int i = 0; i < LOGS_MAX; i++) {
+        char origin[64];
+        snprintf(origin, sizeof origin, "log.example/%d", i);
+        add_log(origin, NULL);
+    }
+    start();
+    for (size_t i = 0; i < LOGS_MAX; i++) {
+        wait_verdict(i, GUARD_OPEN);
+    }
+    assert_int_equal(peers[0].requests, LOGS_MAX);
+    assert_int_equal(peers[1].requests, LOGS_MAX);
+}
+
+static void closing_does_not_wait_for_answers(void **state)
+{
+    (void)state;
+    for (int i = 0; i < LOGS_MAX; i++) {
+        char origin[64];
+        snprintf(origin, sizeof origin, "log.example/%d", i);
+        add_log(origin, NULL);
+    }
+    start();
+    turn(3); /* questions are on their way: teardown closes the service */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(peers_and_the_log_are_asked_at_the_start),
+        TEST(newer_note_of_a_peer_refuses),
+        TEST(newer_note_of_the_log_itself_refuses),
+        TEST(log_that_is_added_later_is_asked_about),
+        TEST(peer_that_fails_is_asked_again_while_it_is_waited_for),
+        TEST(answer_that_is_too_large_is_none),
+        TEST(garbage_is_an_answer_that_knows_nothing),
+        TEST(conflict_asks_again_but_not_at_once),
+        TEST(many_logs_are_all_asked_about),
+        TEST(closing_does_not_wait_for_answers),
+    };
+    log_set_level(LOG_LEVEL_ERROR + 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,19 @@
+/* child.h -- runs a tool to its end, without a shell: bounded in time and in what it says.
+ *
+ * Standard input is empty; the environment is ours. Blocks. Any thread.
+ */
+#ifndef WITNESS_CHILD_H
+#define WITNESS_CHILD_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+/* argv[0] is looked up in PATH; argv ends with NULL. Appends its standard output to `out`, as far as that
+ * has room. E_NOT_FOUND: there is no such tool; E_TIMEOUT: it was ended; E_TOO_LARGE: it said too much, and
+ * was ended; E_IO: it failed, with the end of its standard error in words. */
+MUST_USE enum err_code child_run(char *const *argv, uint32_t timeout_ms, struct buf *out,
+                                 struct err *err);
+
+#endif
