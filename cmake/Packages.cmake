@@ -48,7 +48,30 @@ foreach(proto ${PROTO_FILES})
     COMMAND ${PROTOC_C} --proto_path=${CMAKE_SOURCE_DIR}/proto --c_out=${PROTO_OUT} ${name}
     DEPENDS ${proto} VERBATIM)
   list(APPEND PROTO_SOURCES ${PROTO_OUT}/${source})
+  list(APPEND PROTO_NAMES ${name})
 endforeach()
+
+# The same files as a FileDescriptorSet in a C array, for the reflection service. Many tools still ask
+# for its older package, so there is one more file: the newer one under that name.
+find_program(PROTOC protoc REQUIRED)
+set(REFLECTION grpc/reflection/v1/reflection.proto)
+set(REFLECTION_OLD grpc/reflection/v1alpha/reflection.proto)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+  ${CMAKE_SOURCE_DIR}/proto/${REFLECTION})
+file(READ ${CMAKE_SOURCE_DIR}/proto/${REFLECTION} content)
+string(REPLACE "package grpc.reflection.v1;" "package grpc.reflection.v1alpha;" content "${content}")
+file(CONFIGURE OUTPUT ${PROTO_OUT}/${REFLECTION_OLD} CONTENT "${content}" @ONLY)
+add_custom_command(
+  OUTPUT ${PROTO_OUT}/descriptors.c
+  COMMAND ${PROTOC} --proto_path=${CMAKE_SOURCE_DIR}/proto --proto_path=${PROTO_OUT}
+    --include_imports --descriptor_set_out=${PROTO_OUT}/descriptors.bin
+    ${PROTO_NAMES} ${REFLECTION_OLD}
+  COMMAND ${CMAKE_COMMAND} -DIN=${PROTO_OUT}/descriptors.bin -DOUT=${PROTO_OUT}/descriptors.c
+    -P ${CMAKE_SOURCE_DIR}/cmake/Descriptors.cmake
+  DEPENDS ${PROTO_FILES} ${PROTO_OUT}/${REFLECTION_OLD} ${CMAKE_SOURCE_DIR}/cmake/Descriptors.cmake
+  VERBATIM)
+list(APPEND PROTO_SOURCES ${PROTO_OUT}/descriptors.c)
+
 add_library(rpc_proto STATIC ${PROTO_SOURCES})
 target_include_directories(rpc_proto SYSTEM PUBLIC ${PROTO_OUT})
 target_compile_options(rpc_proto PRIVATE -w)

@@ -549,12 +549,10 @@ bool http_fetcher_next(struct http_fetcher *fetcher, struct http_fetched *out)
     return false;
 }
 
-enum err_code http_fetcher_get(struct http_fetcher *fetcher, const char *url,
-                               size_t reply_bytes_max, uint32_t timeout_ms,
-                               struct http_reply *reply, struct err *err)
+/* Waits for the only transfer in flight. */
+static enum err_code fetch_one(struct http_fetcher *fetcher, struct http_reply *reply,
+                               struct err *err)
 {
-    assert(fetcher->core.in_flight == 0);
-    http_fetcher_start(fetcher, url, reply_bytes_max, timeout_ms, 0);
     struct http_fetched fetched;
     bool is_fetched = http_fetcher_next(fetcher, &fetched);
     assert(is_fetched);
@@ -564,6 +562,31 @@ enum err_code http_fetcher_get(struct http_fetcher *fetcher, const char *url,
     }
     *reply = fetched.reply;
     return E_OK;
+}
+
+enum err_code http_fetcher_get(struct http_fetcher *fetcher, const char *url,
+                               size_t reply_bytes_max, uint32_t timeout_ms,
+                               struct http_reply *reply, struct err *err)
+{
+    assert(fetcher->core.in_flight == 0);
+    http_fetcher_start(fetcher, url, reply_bytes_max, timeout_ms, 0);
+    return fetch_one(fetcher, reply, err);
+}
+
+enum err_code http_fetcher_post(struct http_fetcher *fetcher, const char *url, struct span body,
+                                size_t reply_bytes_max, uint32_t timeout_ms,
+                                struct http_reply *reply, struct err *err)
+{
+    assert(fetcher->core.in_flight == 0);
+    const struct http_client_request request = {
+        .method = "POST",
+        .url = url,
+        .body = body,
+        .reply_bytes_max = reply_bytes_max,
+        .timeout_ms = timeout_ms,
+    };
+    transfer_start(&fetcher->core, &request);
+    return fetch_one(fetcher, reply, err);
 }
 
 size_t http_fetcher_in_flight(const struct http_fetcher *fetcher)

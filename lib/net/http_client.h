@@ -82,6 +82,12 @@ MUST_USE enum err_code http_fetcher_get(struct http_fetcher *fetcher, const char
                                         size_t reply_bytes_max, uint32_t timeout_ms,
                                         struct http_reply *reply, struct err *err);
 
+/* Posts `body`, which is borrowed for the call; otherwise as http_fetcher_get. */
+MUST_USE enum err_code http_fetcher_post(struct http_fetcher *fetcher, const char *url,
+                                         struct span body, size_t reply_bytes_max,
+                                         uint32_t timeout_ms, struct http_reply *reply,
+                                         struct err *err);
+
 /* Many at once: start as many as shall be in flight, take results with _next in whatever order they
  * come, start more. http_fetcher_get may not be mixed with transfers in flight. */
 void http_fetcher_start(struct http_fetcher *fetcher, const char *url, size_t reply_bytes_max,

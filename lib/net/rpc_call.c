@@ -4,6 +4,9 @@
  * gRPC reads it for registered methods) and RPC_EVENT_ANSWERED, of one batch that sends everything
  * and waits for the close. A watched call waits for the close in a batch of its own, and a stream
  * sends its messages in batches of their own (rpc_outgoing.c).
+ *
+ * Of a bidirectional stream each message is a batch too. The right to start the next one goes to and
+ * fro: the worker has it until on_call, then the handler until it calls rpc_stream_receive.
  */
 #include "base/alloc.h"
 #include "net/rpc_parts.h"
@@ -60,11 +63,13 @@ static void release(struct rpc_call *call)
     atomic_fetch_sub(&worker->server->call_count, 1);
 }
 
+/* Atomic, because any thread may ask for a message. It does so before the answer, whose event is
+ * pending until then: nobody adds to a count of zero. */
 static void drop_pending(struct rpc_call *call)
 {
-    assert(call->pending > 0);
-    call->pending--;
-    if (call->pending == 0) {
+    unsigned before = atomic_fetch_sub(&call->pending, 1);
+    assert(before > 0);
+    if (before == 1) {
         release(call);
     }
 }
@@ -211,7 +216,7 @@ void rpc_call_watch(struct rpc_call *call)
     assert(rpc_worker_current == call->worker);
     if (!call->is_watched) {
         call->is_watched = true;
-        call->pending++;
+        atomic_fetch_add(&call->pending, 1);
         grpc_op op = close_op(call);
         start(call, &op, 1, RPC_EVENT_CLOSED);
     }
@@ -239,6 +244,55 @@ void rpc_call_on_closed(struct rpc_call *call)
     drop_pending(call);
 }
 
+static void receive_start(struct rpc_call *call)
+{
+    atomic_fetch_add(&call->pending, 1);
+    grpc_op op = { .op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &call->request };
+    start(call, &op, 1, RPC_EVENT_RECEIVED);
+}
+
+void rpc_stream_receive(struct rpc_call *call)
+{
+    assert(call->is_receivable);
+    call->is_receivable = false;
+    receive_start(call);
+}
+
+/* The call is the handler's by now, so it is not ours to answer: it is cancelled with the status that
+ * gRPC gives to a message over the limit, and the handler hears of that. */
+static void received_deliver(struct rpc_call *call, grpc_byte_buffer *request)
+{
+    const struct rpc_method *method = &call->registered->method;
+    struct span message;
+    if (rpc_message_span(request, &call->worker->scratch, &message)) {
+        call->is_receivable = true;
+        method->on_call(method->ctx, call, message);
+    } else {
+        grpc_call_cancel_with_status(call->core, GRPC_STATUS_RESOURCE_EXHAUSTED,
+                                     err_text(E_TOO_LARGE), NULL);
+    }
+}
+
+/* No message, and all is well: the peer has half-closed, or so it seems. gRPC says the same of some
+ * calls that were cancelled, but their RPC_EVENT_CLOSED comes right behind. */
+void rpc_call_on_received(struct rpc_call *call, bool is_ok)
+{
+    assert(atomic_load(&call->pending) > 0); /* and what was done before it was counted is seen */
+    const struct rpc_method *method = &call->registered->method;
+    grpc_byte_buffer *request = call->request;
+    call->request = NULL; /* on_call may have the next one put there */
+    bool is_heard = !atomic_load(&call->is_answered) && !rpc_call_is_cancelled(call);
+    if (is_heard && request != NULL) {
+        received_deliver(call, request);
+    } else if (is_heard && is_ok) {
+        method->on_end(method->ctx, call);
+    }
+    if (request != NULL) {
+        grpc_byte_buffer_destroy(request);
+    }
+    drop_pending(call);
+}
+
 /* Gives the handler its call, or refuses it. */
 static void dispatch(struct rpc_call *call, bool is_over_limit)
 {
@@ -248,6 +302,8 @@ static void dispatch(struct rpc_call *call, bool is_over_limit)
         rpc_fail(call, E_UNSUPPORTED, "no such method");
     } else if (is_over_limit) {
         rpc_fail(call, E_BUSY, NULL);
+    } else if (method->kind == RPC_BIDI) {
+        receive_start(call);
     } else if (!rpc_message_span(call->request, &call->worker->scratch, &message)) {
         rpc_fail(call, E_TOO_LARGE, NULL);
     } else {
@@ -262,15 +318,17 @@ void rpc_call_begin(struct rpc_call *call)
     atomic_fetch_add(&server->held_count, 1);
     bool is_over_limit =
         count >= server->calls_max || atomic_load(&server->answer_bytes) > server->answer_bytes_max;
-    call->pending = 1;
+    const struct rpc_method *method = &call->registered->method;
+    atomic_store(&call->pending, 1);
     call->status_text = grpc_empty_slice();
-    if (call->registered->method.kind == RPC_SERVER_STREAM) {
-        call->outgoing = rpc_outgoing_new(server->stream_messages_max);
+    if (method->kind != RPC_UNARY) {
+        call->outgoing = rpc_outgoing_new(method->messages_max);
         rpc_call_watch(call);
     }
     dispatch(call, is_over_limit);
-    /* The call may be answered by now, but its events come to this thread: it is still here. */
-    if (call->request != NULL) {
+    /* The call may be answered by now, but its events come to this thread: it is still here. Where
+     * messages are received one by one, they go with their events. */
+    if (method->kind != RPC_BIDI && call->request != NULL) {
         grpc_byte_buffer_destroy(call->request);
         call->request = NULL;
     }

@@ -76,7 +76,7 @@ static enum err_code request_parse(const struct rpc_health *health, struct span 
     if (request == NULL) {
         return E_MALFORMED;
     }
-    struct span name = span_of(request->service.data, request->service.len);
+    struct span name = span_of_str(request->service); /* cut at a NUL, which no name of ours has */
     *is_known = name.len == 0;
     for (size_t i = 0; i < health->service_count; i++) {
         *is_known = *is_known || span_is_str(name, health->services[i]);

@@ -1,4 +1,4 @@
-/* A server stream's sending side: a short queue, one message under way, then the status.
+/* A stream's sending side: a short queue, one message under way, then the status.
  *
  * `is_sending` is the right to start the next batch on the call: gRPC wants batches that send to
  * come from one thread at a time. It is taken under the lock and passed from batch to batch. The
@@ -74,6 +74,9 @@ static void start_status(struct rpc_call *call, bool has_sent)
                                                                   : &call->status_text } },
         { .op = GRPC_OP_SEND_INITIAL_METADATA },
     };
+    /* The thread that gets the event sees all that this one has done to the call. gRPC sees to that;
+     * this makes it visible to tools that do not look into gRPC. */
+    atomic_fetch_add(&call->pending, 0);
     start(call, ops, has_sent ? 1 : 2, RPC_EVENT_ANSWERED);
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "net/rpc_health.h"
 #include "net/rpc_parts.h"
+#include "net/rpc_reflection.h"
 
 #include <assert.h>
 #include <grpc/support/time.h>
@@ -24,6 +25,7 @@ enum {
     ANSWER_BYTES_DEFAULT = 64 * 1024 * 1024,
     STREAMS_DEFAULT = 1024,
     STREAM_MESSAGES_DEFAULT = 4,
+    MESSAGES_MAX = 65536, /* what a method may ask for instead */
     HANDSHAKE_TIMEOUT_MS = 10 * 1000,
     IDLE_TIMEOUT_MS = 10 * 60 * 1000,
     KEEPALIVE_MS = 60 * 1000, /* we ask a silent connection with calls on it */
@@ -43,9 +45,11 @@ static void post_slot(struct rpc_worker *worker, struct rpc_registered *register
     void *tag = rpc_tag(call, RPC_EVENT_NEW);
     grpc_call_error rc;
     if (registered->handle != NULL) {
+        bool has_one = registered->method.kind != RPC_BIDI;
         rc = grpc_server_request_registered_call(worker->server->core, registered->handle,
                                                  &call->core, &call->deadline, &call->metadata,
-                                                 &call->request, worker->cq, worker->cq, tag);
+                                                 has_one ? &call->request : NULL, worker->cq,
+                                                 worker->cq, tag);
     } else {
         rc = grpc_server_request_call(worker->server->core, &call->core, &call->details,
                                       &call->metadata, worker->cq, worker->cq, tag);
@@ -86,6 +90,9 @@ static void on_event(struct rpc_worker *worker, const grpc_event *event)
         break;
     case RPC_EVENT_STOPPED:
         atomic_store(&worker->server->is_stopped, true);
+        break;
+    case RPC_EVENT_RECEIVED:
+        rpc_call_on_received(object, event->success != 0);
         break;
     case RPC_EVENT_MASK:
         assert(false);
@@ -277,18 +284,27 @@ static enum err_code listen_all(struct rpc_server *server, const struct rpc_serv
 
 static void register_method(struct rpc_server *server, const struct rpc_method *method)
 {
+    bool is_bidi = method->kind == RPC_BIDI;
+    assert(!is_bidi || (method->on_end != NULL && method->on_cancelled != NULL));
+    assert(method->messages_max <= MESSAGES_MAX);
     struct rpc_registered *registered = &server->methods[server->method_count++];
     registered->method = *method;
-    registered->handle = grpc_server_register_method(server->core, method->path, NULL,
-                                                     GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+    registered->handle =
+        grpc_server_register_method(server->core, method->path, NULL,
+                                    is_bidi ? GRPC_SRM_PAYLOAD_NONE
+                                            : GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER,
+                                    0);
     assert(registered->handle != NULL);
     registered->method.path = NULL; /* borrowed: not ours after the start */
+    if (method->messages_max == 0) {
+        registered->method.messages_max = server->stream_messages_max;
+    }
 }
 
 /* Services are the first parts of the paths, each named once. */
-static struct rpc_health *health_of(const struct rpc_server_config *config)
+static size_t services_of(const struct rpc_server_config *config,
+                          struct span services[RPC_METHODS_MAX])
 {
-    struct span services[RPC_METHODS_MAX];
     size_t count = 0;
     for (size_t m = 0; m < config->method_count; m++) {
         struct span path = span_of_str(config->methods[m].path);
@@ -300,22 +316,26 @@ static struct rpc_health *health_of(const struct rpc_server_config *config)
             services[count++] = service;
         }
     }
-    return rpc_health_new(services, count);
+    return count;
 }
 
 static void register_all(struct rpc_server *server, const struct rpc_server_config *config)
 {
     assert(config->method_count <= RPC_METHODS_MAX);
-    server->health = health_of(config);
-    struct rpc_method health[RPC_HEALTH_METHODS];
-    rpc_health_methods(server->health, health);
-    server->methods =
-        mem_calloc(config->method_count + RPC_HEALTH_METHODS + 1, sizeof *server->methods);
+    struct span services[RPC_METHODS_MAX];
+    size_t service_count = services_of(config, services);
+    server->health = rpc_health_new(services, service_count);
+    server->reflection = rpc_reflection_new(services, service_count);
+    struct rpc_method own[RPC_HEALTH_METHODS + RPC_REFLECTION_METHODS];
+    rpc_health_methods(server->health, own);
+    rpc_reflection_methods(server->reflection, own + RPC_HEALTH_METHODS);
+    size_t own_count = sizeof own / sizeof own[0];
+    server->methods = mem_calloc(config->method_count + own_count + 1, sizeof *server->methods);
     for (size_t i = 0; i < config->method_count; i++) {
         register_method(server, &config->methods[i]);
     }
-    for (size_t i = 0; i < RPC_HEALTH_METHODS; i++) {
-        register_method(server, &health[i]);
+    for (size_t i = 0; i < own_count; i++) {
+        register_method(server, &own[i]);
     }
 }
 
@@ -416,6 +436,7 @@ static void server_free(struct rpc_server *server)
         worker_clear(&server->workers[i]);
     }
     rpc_health_free(server->health);
+    rpc_reflection_free(server->reflection);
     mem_free(server->workers);
     mem_free(server->methods);
     mem_free(server);

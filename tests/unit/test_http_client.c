@@ -178,6 +178,29 @@ static void http_fetcher_gets_a_reply(void **state)
     assert_non_null(strstr(peer.last, "\r\nUser-Agent: courtroll/"));
 }
 
+static void http_fetcher_posts(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_start(&peer, span_of_str(OK_REPLY));
+    struct http_fetcher *fetcher = http_fetcher_new(&(struct http_client_options){ 0 });
+    struct http_reply reply;
+    struct err err;
+    static const char *const bodies[] = { "old 0\n\nnote\n", "" };
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(http_fetcher_post(fetcher, url_of(&peer), span_of_str(bodies[i]), 1000, 0,
+                                           &reply, &err),
+                         E_OK);
+        assert_int_equal(reply.status, 200);
+        http_reply_clear(&reply);
+        assert_memory_equal(peer.last, "POST ", 5);
+        assert_string_equal(strstr(peer.last, "\r\n\r\n") + 4, bodies[i]);
+    }
+    http_fetcher_free(fetcher);
+    peer_stop(&peer);
+    assert_int_equal(peer_connections(&peer), 1);
+}
+
 static void http_fetcher_keeps_connections_alive(void **state)
 {
     (void)state;
@@ -594,6 +617,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(http_fetcher_gets_a_reply),
+        cmocka_unit_test(http_fetcher_posts),
         cmocka_unit_test(http_fetcher_keeps_connections_alive),
         cmocka_unit_test(http_fetcher_gives_any_status_as_a_reply),
         cmocka_unit_test(http_fetcher_bounds_the_body),

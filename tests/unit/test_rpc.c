@@ -662,8 +662,7 @@ static void expect_health(struct fixture *fixture, const char *service, uint8_t 
 {
     uint8_t request[64];
     Grpc__Health__V1__HealthCheckRequest message = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
-    message.service.data = (uint8_t *)(uintptr_t)service;
-    message.service.len = strlen(service);
+    message.service = (char *)(uintptr_t)service;
     size_t bytes = grpc__health__v1__health_check_request__pack(&message, request);
     const uint8_t expected[] = { 0x08, status };
     expect_reply(fixture, CHECK, span_of(request, bytes), SPAN_OF_ARRAY(expected));

@@ -29,6 +29,8 @@ enum fault {
     FAULT_NOT_PROTOBUF,
     FAULT_REFUSE,
     FAULT_ENTRIES_GAP,
+    FAULT_PROOF_ORDER,
+    FAULT_PROOF_MORE,
 };
 
 struct pending {
@@ -185,7 +187,76 @@ static void on_status(void *ctx, struct rpc_call *call, struct span message)
     answer.admitting = 1;
     answer.durable_size = 12;
     answer.cpu_us = 34;
+    Courtroll__V1__WitnessStatus witnesses[RPC_LOG_WITNESSES_MAX + 1];
+    Courtroll__V1__WitnessStatus *list[RPC_LOG_WITNESSES_MAX + 1];
+    for (size_t i = 0; i < RPC_LOG_WITNESSES_MAX + 1; i++) {
+        courtroll__v1__witness_status__init(&witnesses[i]);
+        witnesses[i].name = text("w");
+        witnesses[i].size = i;
+        witnesses[i].timestamp = 100 + i;
+        witnesses[i].ok = i == 0;
+        witnesses[i].problem = text(i == 0 ? "" : "it is silent");
+        witnesses[i].failures = 2 * i;
+        list[i] = &witnesses[i];
+    }
+    answer.witnesses = list;
+    answer.n_witnesses = RPC_LOG_WITNESSES_MAX + 1;
     reply(call, &answer.base);
+}
+
+/* The checkpoint has 10 entries. */
+static void on_export(void *ctx, struct rpc_call *call, struct span message)
+{
+    const struct fixture *fixture = ctx;
+    Courtroll__V1__ExportCheckpointRequest *request =
+        courtroll__v1__export_checkpoint_request__unpack(NULL, message.len, message.data);
+    assert_non_null(request);
+    struct hash hash = { { 7 } };
+    ProtobufCBinaryData hashes[1] = { { fixture->fault == FAULT_SHORT_HASH ? 31 : 32,
+                                        hash.bytes } };
+    Courtroll__V1__ConsistencyProof proofs[8];
+    Courtroll__V1__ConsistencyProof *list[8];
+    Courtroll__V1__ExportCheckpointReply answer = COURTROLL__V1__EXPORT_CHECKPOINT_REPLY__INIT;
+    for (size_t i = 0; i < request->n_old_sizes; i++) {
+        if (request->old_sizes[i] <= 10) {
+            courtroll__v1__consistency_proof__init(&proofs[i]);
+            proofs[i].old_size =
+                fixture->fault == FAULT_PROOF_ORDER ? 10 - i : request->old_sizes[i];
+            proofs[i].hashes = hashes;
+            proofs[i].n_hashes = i > 0;
+            list[answer.n_proofs++] = &proofs[i];
+        }
+    }
+    if (fixture->fault == FAULT_PROOF_MORE) {
+        for (; answer.n_proofs <= request->n_old_sizes; answer.n_proofs++) {
+            courtroll__v1__consistency_proof__init(&proofs[answer.n_proofs]);
+            proofs[answer.n_proofs].old_size = 20 + answer.n_proofs;
+            list[answer.n_proofs] = &proofs[answer.n_proofs];
+        }
+    }
+    answer.proofs = list;
+    answer.note = text("a note\n");
+    reply(call, &answer.base);
+    courtroll__v1__export_checkpoint_request__free_unpacked(request, NULL);
+}
+
+static void on_add_cosignatures(void *ctx, struct rpc_call *call, struct span message)
+{
+    const struct fixture *fixture = ctx;
+    Courtroll__V1__AddCosignaturesRequest *request =
+        courtroll__v1__add_cosignatures_request__unpack(NULL, message.len, message.data);
+    assert_non_null(request);
+    Courtroll__V1__AddCosignaturesReply answer = COURTROLL__V1__ADD_COSIGNATURES_REPLY__INIT;
+    answer.size = request->note.len;
+    answer.added = 2;
+    answer.known = 1;
+    answer.published_size = 9;
+    if (fixture->fault == FAULT_REFUSE) {
+        rpc_fail(call, E_NOT_FOUND, "no such size was exported");
+    } else {
+        reply(call, &answer.base);
+    }
+    courtroll__v1__add_cosignatures_request__free_unpacked(request, NULL);
 }
 
 /* 600 entries from `first` in runs of 256. */
@@ -232,6 +303,8 @@ static void start(struct fixture *fixture, enum fault fault)
         { .path = PATH("GetCheckpoint"), .ctx = fixture, .on_call = on_checkpoint },
         { .path = PATH("GetInclusionProof"), .ctx = fixture, .on_call = on_inclusion },
         { .path = PATH("GetStatus"), .ctx = fixture, .on_call = on_status },
+        { .path = PATH("ExportCheckpoint"), .ctx = fixture, .on_call = on_export },
+        { .path = PATH("AddCosignatures"), .ctx = fixture, .on_call = on_add_cosignatures },
         { .path = PATH("GetEntries"),
           .kind = RPC_SERVER_STREAM,
           .ctx = fixture,
@@ -417,6 +490,14 @@ static void queries_bring_their_answers(void **state)
     assert_int_equal(status.durable_size, 12);
     assert_int_equal(status.cpu_us, 34);
     assert_true(status.is_admitting);
+    assert_int_equal(status.witness_count, RPC_LOG_WITNESSES_MAX);
+    assert_true(status.witnesses[0].is_ok);
+    assert_false(status.witnesses[1].is_ok);
+    assert_string_equal(status.witnesses[1].name, "w");
+    assert_string_equal(status.witnesses[1].problem, "it is silent");
+    assert_int_equal(status.witnesses[3].size, 3);
+    assert_int_equal(status.witnesses[3].timestamp, 103);
+    assert_int_equal(status.witnesses[3].failures, 6);
 
     uint64_t size = 0;
     assert_int_equal(rpc_log_get_consistency(fixture.log, 1, 2, TIMEOUT_MS, &inclusion.proof, &size,
@@ -508,6 +589,72 @@ static void watch_brings_each_checkpoint(void **state)
     stop(&fixture);
 }
 
+/* ---- checkpoints that travel as files ---- */
+
+static enum err_code ask_export(struct fixture *fixture, struct rpc_log_export *out,
+                                struct buf *note, struct err *err)
+{
+    static const uint64_t sizes[] = { 0, 4, 10, 11 };
+    return rpc_log_export(fixture->log, sizes, 4, TIMEOUT_MS, out, note, err);
+}
+
+static void an_export_has_proofs_in_order(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct err err;
+    struct rpc_log_export export;
+    struct buf note = BUF_INIT(1000);
+    start(&fixture, FAULT_NONE);
+    assert_int_equal(ask_export(&fixture, &export, &note, &err), E_OK);
+    assert_true(span_is_str(buf_span(&note), "a note\n"));
+    assert_int_equal(export.proof_count, 3);
+    assert_int_equal(export.proofs[0].proof.count, 0);
+    assert_int_equal(export.proofs[1].old_size, 4);
+    assert_int_equal(export.proofs[1].proof.hashes[0].bytes[0], 7);
+    assert_int_equal(export.proofs[2].old_size, 10);
+    rpc_log_export_clear(&export);
+    buf_clear(&note);
+    stop(&fixture);
+}
+
+static void an_export_that_makes_no_sense_is_refused(void **state)
+{
+    (void)state;
+    static const enum fault faults[] = { FAULT_SHORT_HASH, FAULT_PROOF_ORDER, FAULT_PROOF_MORE };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        struct fixture fixture;
+        struct err err;
+        struct rpc_log_export export;
+        struct buf note = BUF_INIT(1000);
+        start(&fixture, faults[i]);
+        assert_int_equal(ask_export(&fixture, &export, &note, &err), E_MALFORMED);
+        assert_int_equal(note.len, 0);
+        stop(&fixture);
+    }
+}
+
+static void added_cosignatures_are_counted(void **state)
+{
+    (void)state;
+    for (int is_refused = 0; is_refused < 2; is_refused++) {
+        struct fixture fixture;
+        struct err err;
+        struct rpc_log_added added;
+        start(&fixture, is_refused ? FAULT_REFUSE : FAULT_NONE);
+        enum err_code rc =
+            rpc_log_add_cosignatures(fixture.log, span_of_str("12345"), TIMEOUT_MS, &added, &err);
+        assert_int_equal(rc, is_refused ? E_NOT_FOUND : E_OK);
+        if (!is_refused) {
+            assert_int_equal(added.size, 5);
+            assert_int_equal(added.added, 2);
+            assert_int_equal(added.known, 1);
+            assert_int_equal(added.published_size, 9);
+        }
+        stop(&fixture);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,6 +666,9 @@ int main(void)
         cmocka_unit_test(entries_come_in_order),
         cmocka_unit_test(entries_with_a_gap_are_malformed),
         cmocka_unit_test(watch_brings_each_checkpoint),
+        cmocka_unit_test(an_export_has_proofs_in_order),
+        cmocka_unit_test(an_export_that_makes_no_sense_is_refused),
+        cmocka_unit_test(added_cosignatures_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
