@@ -8,17 +8,19 @@
 #include "cli/append_input.h"
 #include "cli/command.h"
 #include "cli/http_add.h"
+#include "cli/receipt_wait.h"
 #include "client/log_address.h"
-#include "client/rpc_log.h"
 #include "tlog/promise.h"
-#include "tlog/receipt.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 enum {
     CONNECT_TIMEOUT_MS = 10 * 1000,
-    CALL_TIMEOUT_MS = 60 * 1000, /* a witnessed call may take 30 s before the log gives up */
+    CALL_TIMEOUT_MS = 60 * 1000,
+    TIMEOUT_S_MAX = 24 * 60 * 60,
+    ANSWER_MS =
+        1000, /* more than --timeout: for the log to say that it was not witnessed in time */
     PATH_BYTES_MAX = 4096,
 };
 
@@ -29,21 +31,24 @@ struct append {
     const char *wait;
     const char *promise_dir;
     const char *proof_dir;
+    uint64_t timeout_s; /* for an entry to be witnessed */
     bool is_lines;
     struct rpc_client_config to;
 
     struct log_address address;
-    struct policy *policy; /* owned */
-    bool is_witnessed;     /* that is asked for */
-    bool is_short;         /* an entry is durable, but not witnessed in time */
+    struct policy *policy;      /* owned */
+    struct receipt_check check; /* by that policy */
+    struct rpc_log *log;        /* owned */
+    bool is_witnessed;          /* that is asked for */
+    bool is_short;              /* an entry is durable, but not witnessed in time */
     struct append_input input;
     json_t *rows; /* with --json; owned */
 };
 
 /* ---- results ---- */
 
-static void print_entry(struct append *append, const struct rpc_log_appended *entry,
-                        bool is_witnessed)
+/* An entry that is acknowledged; take_receipt says later when it is witnessed too. */
+static void print_entry(struct append *append, const struct rpc_log_appended *entry)
 {
     struct buf hex = BUF_INIT(2 * HASH_BYTES);
     hex_put(&hex, hash_span(&entry->leaf_hash));
@@ -53,8 +58,7 @@ static void print_entry(struct append *append, const struct rpc_log_appended *en
         json_array_append_new(append->rows,
                               json_pack("{s:I, s:o, s:b, s:b}", "index", (json_int_t)entry->index,
                                         "leaf_hash", output_json_hex(hash_span(&entry->leaf_hash)),
-                                        "duplicate", (int)entry->is_duplicate, "witnessed",
-                                        (int)is_witnessed));
+                                        "duplicate", (int)entry->is_duplicate, "witnessed", 0));
     }
     buf_clear(&hex);
 }
@@ -73,55 +77,68 @@ static enum err_code write_in(const char *directory, uint64_t index, const char 
     return E_OK;
 }
 
-/* A receipt is taken at nobody's word: it must verify for this entry before it is written. */
-static enum err_code take_proof(struct append *append, const struct rpc_log_appended *entry,
-                                struct err *err)
-{
-    struct receipt receipt;
-    struct policy_verdict verdict;
-    if (receipt_parse(&receipt, entry->proof, err) != E_OK) {
-        return err_wrap(err, "the log's receipt for entry %" PRIu64, entry->index);
-    }
-    enum err_code rc = receipt_verify(&receipt, append->policy, &entry->leaf_hash, &verdict, err);
-    if (rc == E_OK && receipt.index != entry->index) {
-        rc = err_set(err, E_BAD_PROOF, "it is for entry %" PRIu64, receipt.index);
-    }
-    if (rc == E_OK && !verdict.is_met) {
-        rc = err_set(err, E_BAD_PROOF, "its checkpoint does not meet the policy");
-    }
-    receipt_clear(&receipt);
-    if (rc != E_OK) {
-        return err_wrap(err, "the log's receipt for entry %" PRIu64, entry->index);
-    }
-    if (append->proof_dir == NULL) {
-        return E_OK;
-    }
-    return write_in(append->proof_dir, entry->index, ".tlog-proof", entry->proof, err);
-}
-
-/* Prints an entry and keeps its proof. A leaf hash other than ours means that the log has logged
- * something else. */
+/* A leaf hash other than ours means that the log has logged something else. */
 static enum err_code take_entry(struct append *append, struct span bytes,
-                                const struct rpc_log_appended *entry, bool is_witnessed,
-                                struct err *err)
+                                const struct rpc_log_appended *entry, struct err *err)
 {
     struct hash expected = merkle_leaf_hash(bytes);
     if (!hash_is_equal(&expected, &entry->leaf_hash)) {
         return err_set(err, E_BAD_PROOF, "entry %" PRIu64 ": the log acknowledged other bytes",
                        entry->index);
     }
-    print_entry(append, entry, is_witnessed);
-    return is_witnessed ? take_proof(append, entry, err) : E_OK;
+    print_entry(append, entry);
+    return E_OK;
 }
 
 /* ---- gRPC ---- */
 
-static void warn_short(struct append *append, struct span reason)
+static void warn_short(struct append *append, uint64_t index, struct span reason)
 {
     char *text = output_clean(reason);
-    output_warning("durable, but not witnessed: %s", text);
+    output_warning("entry %" PRIu64 " is durable, but not witnessed: %s", index, text);
     free(text);
     append->is_short = true;
+}
+
+/* The receipt that came with the reply, if it is good enough for our policy, else one that the log
+ * gives later. A receipt is taken at nobody's word: one that does not verify ends the command. */
+static enum err_code find_receipt(struct append *append, const struct rpc_log_appended *entry,
+                                  uint64_t until_ns, struct buf *receipt, struct err *err)
+{
+    const struct policy_verdict *verdict = NULL;
+    if (entry->proof.len > 0) {
+        if (receipt_check(&append->check, entry->proof, entry->index, &entry->leaf_hash, &verdict,
+                          err) != E_OK) {
+            return err->code;
+        }
+        if (verdict->is_met) {
+            return buf_append(receipt, entry->proof, err);
+        }
+    }
+    return receipt_wait(append->log, &append->check, entry->index, &entry->leaf_hash, until_ns,
+                        receipt, err);
+}
+
+/* `row` is the entry's, with --json. */
+static enum err_code take_receipt(struct append *append, const struct rpc_log_appended *entry,
+                                  uint64_t until_ns, json_t *row, struct err *err)
+{
+    struct buf receipt = BUF_INIT(PROOF_FILE_BYTES_MAX);
+    enum err_code rc = find_receipt(append, entry, until_ns, &receipt, err);
+    if (rc == E_OK && append->proof_dir != NULL) {
+        rc = write_in(append->proof_dir, entry->index, ".tlog-proof", buf_span(&receipt), err);
+    } else if (rc == E_TIMEOUT) {
+        warn_short(append, entry->index, span_of_str(err->msg));
+        rc = E_OK;
+        row = NULL;
+    } else if (rc != E_OK) {
+        rc = err_wrap(err, "the log's receipt for entry %" PRIu64, entry->index);
+    }
+    if (rc == E_OK && row != NULL) {
+        json_object_set_new(row, "witnessed", json_true());
+    }
+    buf_clear(&receipt);
+    return rc;
 }
 
 /* Does the promise say what the reply says? Its signature is for whoever has the promise key's vkey
@@ -158,44 +175,54 @@ static enum err_code take_promise(struct append *append, const struct rpc_log_ap
     return write_in(append->promise_dir, reply->entries[0].index, ".promise", reply->promise, err);
 }
 
+/* All entries are printed, as acknowledged, before anything is waited for. */
 static enum err_code take_reply(struct append *append, const struct rpc_log_append_reply *reply,
-                                struct err *err)
+                                uint64_t until_ns, struct err *err)
 {
-    bool is_witnessed = append->is_witnessed && reply->is_witnessed;
     enum err_code rc = E_OK;
+    size_t first_row = json_array_size(append->rows);
     for (size_t i = 0; rc == E_OK && i < reply->entry_count; i++) {
-        rc = take_entry(append, append->input.entries[i], &reply->entries[i], is_witnessed, err);
+        rc = take_entry(append, append->input.entries[i], &reply->entries[i], err);
     }
+    fflush(stdout);
     if (rc == E_OK && append->promise_dir != NULL) {
         rc = take_promise(append, reply, err);
     }
-    if (rc == E_OK && append->is_witnessed && !reply->is_witnessed) {
-        warn_short(append, reply->reason);
+    for (size_t i = 0; rc == E_OK && append->is_witnessed && i < reply->entry_count; i++) {
+        json_t *row = json_array_get(append->rows, first_row + i);
+        rc = take_receipt(append, &reply->entries[i], until_ns, row, err);
+    }
+    if (rc == E_OK && append->is_short && reply->reason.len > 0) {
+        char *text = output_clean(reply->reason);
+        output_warning("the log says: %s", text);
+        free(text);
     }
     return rc;
 }
 
-static enum err_code append_call(struct append *append, struct rpc_log *log, size_t count,
-                                 struct err *err)
+static enum err_code append_call(struct append *append, size_t count, struct err *err)
 {
     const struct rpc_log_append request = { .entries = append->input.entries,
                                             .entry_count = count,
                                             .wants_witnessed = append->is_witnessed,
                                             .wants_promise = append->promise_dir != NULL };
+    uint64_t wait_ms = 1000 * append->timeout_s;
+    uint64_t until_ns = output_now_ns() + wait_ms * 1000000;
+    uint32_t timeout_ms =
+        append->is_witnessed ? (uint32_t)(wait_ms + ANSWER_MS) : (uint32_t)CALL_TIMEOUT_MS;
     struct rpc_log_append_reply reply;
-    if (rpc_log_append(log, &request, CALL_TIMEOUT_MS, &reply, err) != E_OK) {
+    if (rpc_log_append(append->log, &request, timeout_ms, &reply, err) != E_OK) {
         return err->code;
     }
-    enum err_code rc = take_reply(append, &reply, err);
+    enum err_code rc = take_reply(append, &reply, until_ns, err);
     rpc_log_append_reply_clear(&reply);
     return rc;
 }
 
 static enum err_code append_rpc(struct append *append, struct err *err)
 {
-    struct rpc_log *log = NULL;
     append->to.target = append->address.target;
-    if (rpc_log_open(&log, &append->to, CONNECT_TIMEOUT_MS, err) != E_OK) {
+    if (rpc_log_open(&append->log, &append->to, CONNECT_TIMEOUT_MS, err) != E_OK) {
         return err->code;
     }
     size_t count = 0;
@@ -203,11 +230,11 @@ static enum err_code append_rpc(struct append *append, struct err *err)
     do {
         rc = append_input_next(&append->input, ENTRIES_PER_CALL_MAX, &count, err);
         if (rc == E_OK && count > 0) {
-            rc = append_call(append, log, count, err);
-            fflush(stdout); /* as acknowledged */
+            rc = append_call(append, count, err);
         }
     } while (rc == E_OK && count > 0);
-    rpc_log_close(log);
+    rpc_log_close(append->log);
+    append->log = NULL;
     return rc;
 }
 
@@ -246,7 +273,7 @@ static enum err_code append_http_entry(struct append *append, uv_loop_t *loop,
     }
     const struct rpc_log_appended entry = { .index = added.index,
                                             .leaf_hash = merkle_leaf_hash(bytes) };
-    print_entry(append, &entry, false);
+    print_entry(append, &entry);
     fflush(stdout);
     return E_OK;
 }
@@ -327,6 +354,7 @@ static int append_run(struct append *append, char *const *files, size_t file_cou
         command_read_policy(&append->policy, append->policy_path, &err) != E_OK) {
         return command_policy_failed(&append->output, &err);
     }
+    receipt_check_init(&append->check, append->policy);
     append_input_init(&append->input, files, file_count, append->is_lines);
     append->rows = append->output.is_json ? json_array() : NULL;
     enum err_code rc = prepare(append, &err);
@@ -346,13 +374,14 @@ static int append_run(struct append *append, char *const *files, size_t file_cou
     }
     json_decref(append->rows);
     append_input_clear(&append->input);
+    receipt_check_clear(&append->check);
     policy_free(append->policy);
     return code;
 }
 
 static int run(int argc, char **argv)
 {
-    struct append append = { 0 };
+    struct append append = { .timeout_s = 30 };
     const struct command_option options[] = {
         { .name = "log",
           .argument = "LOG",
@@ -368,6 +397,12 @@ static int run(int argc, char **argv)
           .help = "durable: synced at the log (the default)\n"
                   "witnessed: in a published checkpoint that meets the policy",
           .text = &append.wait },
+        { .name = "timeout",
+          .argument = "S",
+          .help = "seconds for an entry to be witnessed [30]",
+          .number = &append.timeout_s,
+          .number_min = 1,
+          .number_max = TIMEOUT_S_MAX },
         { .name = "proof-dir",
           .argument = "DIR",
           .help = "write each receipt to DIR/<index>.tlog-proof; implies --wait witnessed",
@@ -407,13 +442,17 @@ static int run(int argc, char **argv)
 
 const struct command append_command = {
     .name = "append",
-    .arguments = "--log LOG [--policy FILE] [--wait durable|witnessed] [--proof-dir DIR]\n"
-                 "[--promise DIR] [--lines] FILE...",
+    .arguments = "--log LOG [--policy FILE] [--wait durable|witnessed] [--timeout S]\n"
+                 "[--proof-dir DIR] [--promise DIR] [--lines] FILE...",
     .summary = "append entries to a log",
     .text =
         "Each FILE is one entry of at most 65535 bytes; with --lines each of its lines is one.\n"
         "'-' is standard input. Prints \"index leaf-hash\" for each entry, in order, once the\n"
         "log has acknowledged it. A call of up to 1000 entries succeeds or fails as a whole.\n"
+        "\n"
+        "With --wait witnessed each receipt is verified, and must meet the policy given here,\n"
+        "whatever the log's own asks for: the log is asked again for late cosignatures until\n"
+        "--timeout.\n"
         "\n"
         "Exit code 4 when the log refused, or when the entries are durable (and printed) but\n"
         "no quorum of witnesses signed in time.\n",

@@ -30,7 +30,7 @@ static void print_run(const struct bench_run *run)
     put_real(object, "p99_ms", latency_ms(&run->latency, 0.99));
     put_real(object, "p999_ms", latency_ms(&run->latency, 0.999));
     put_real(object, "max_ms", (double)run->latency.max_ns / 1e6);
-    put_count(object, "errors", run->refused + run->wrong);
+    put_count(object, "errors", run->refused + run->wrong + bench_run_unsent(run));
     put_count(object, "wrong_answers", run->wrong);
     put_real(object, "client_cpu_us_per_entry", per((double)run->client_cpu_us, entries));
     put_real(object, "server_cpu_us_per_entry", per(run->server_cpu_us, entries));
@@ -41,11 +41,18 @@ static void print_run(const struct bench_run *run)
     put_count(object, "calls", run->call_count);
     put_count(object, "entries", run->entry_count);
     put_real(object, "seconds", seconds);
-    put_count(object, "in_flight", options->in_flight);
+    json_object_set_new(object, "in_flight",
+                        options->rate > 0 ? json_null()
+                                          : json_integer((json_int_t)options->in_flight));
+    json_object_set_new(object, "rate",
+                        options->rate > 0 ? json_integer((json_int_t)options->rate) : json_null());
+    put_count(object, "unsent", bench_run_unsent(run));
     put_count(object, "entries_per_call", options->entries_per_call);
     put_count(object, "entry_bytes", options->entry_bytes);
     json_object_set_new(object, "wait",
                         json_string(options->is_witnessed ? "witnessed" : "durable"));
+    put_count(object, "receipts_verified", run->receipt_count);
+    put_count(object, "notes_verified", run->receipts.opened);
     output_json(object);
 }
 
@@ -63,16 +70,38 @@ static int bench_all(const struct bench_options *options)
         if (run->refused + run->wrong > 0) {
             output_error(&output, &run->first_error);
             code = run->wrong > 0 ? OUTPUT_VERDICT : OUTPUT_REFUSED;
+        } else if (bench_run_unsent(run) > 0) {
+            output_warning("%ju calls were not sent: too many had no answer yet",
+                           (uintmax_t)bench_run_unsent(run));
+            code = OUTPUT_REFUSED;
         }
     }
     bench_run_free(run);
     return code;
 }
 
+static int bench_with_policy(struct bench_options *options, const char *path)
+{
+    struct output output = { 0 };
+    struct policy *policy = NULL;
+    struct err err;
+    if (path != NULL && command_read_policy(&policy, path, &err) != E_OK) {
+        return command_policy_failed(&output, &err);
+    }
+    options->policy = policy;
+    int code = bench_all(options);
+    policy_free(policy);
+    return code;
+}
+
 static int check_usage(struct bench_options *options, const char *log, const char *url,
-                       const char *wait, struct log_address *address)
+                       const char *wait, bool has_in_flight, struct log_address *address)
 {
     struct err err;
+    if (options->rate > 0 && (has_in_flight || url != NULL)) {
+        return command_usage_error(&bench_command,
+                                   "--rate is for --log, and sets what is in flight by itself");
+    }
     if ((log != NULL) == (url != NULL)) {
         return command_usage_error(&bench_command, "one of --log and --http is needed");
     }
@@ -100,7 +129,8 @@ static int check_usage(struct bench_options *options, const char *log, const cha
 
 static int run(int argc, char **argv)
 {
-    const char *log = NULL, *url = NULL, *wait = NULL;
+    const char *log = NULL, *url = NULL, *wait = NULL, *policy_path = NULL;
+    bool has_in_flight = false;
     struct output output = { 0 };
     struct bench_options bench = {
         .in_flight = 64, .entries_per_call = 1, .entry_bytes = 300, .seconds = 10
@@ -119,7 +149,15 @@ static int run(int argc, char **argv)
           .help = "calls in flight [64]",
           .number = &bench.in_flight,
           .number_min = 1,
-          .number_max = BENCH_IN_FLIGHT_MAX },
+          .number_max = BENCH_IN_FLIGHT_MAX,
+          .is_given = &has_in_flight },
+        { .name = "rate",
+          .argument = "R",
+          .help = "R calls a second, evenly spread, whatever the answers; latencies are\n"
+                  "from when a call was due, so that stalls are not hidden",
+          .number = &bench.rate,
+          .number_min = 1,
+          .number_max = BENCH_RATE_MAX },
         { .name = "entries-per-call",
           .argument = "M",
           .help = "entries in a call [1]",
@@ -142,6 +180,10 @@ static int run(int argc, char **argv)
           .argument = "WHAT",
           .help = "durable (the default) or witnessed",
           .text = &wait },
+        { .name = "policy",
+          .argument = "P",
+          .help = "with --wait witnessed: every receipt is verified, and must meet it",
+          .text = &policy_path },
         { .name = "tls-ca",
           .argument = "FILE",
           .help = "use TLS; the authorities to trust, PEM",
@@ -162,22 +204,28 @@ static int run(int argc, char **argv)
     if (!command_parse(&line, &bench_command, options, COMMAND_COUNT(options), argc, argv, &code)) {
         return code;
     }
-    code = check_usage(&bench, log, url, wait, &address);
-    return code != OUTPUT_DONE ? code : bench_all(&bench);
+    code = check_usage(&bench, log, url, wait, has_in_flight, &address);
+    if (code == OUTPUT_DONE && policy_path != NULL && !bench.is_witnessed) {
+        code = command_usage_error(&bench_command, "--policy is for --wait witnessed");
+    }
+    return code != OUTPUT_DONE ? code : bench_with_policy(&bench, policy_path);
 }
 
 const struct command bench_command = {
     .name = "bench",
-    .arguments = "(--log LOG | --http URL) [--in-flight N] [--entries-per-call M]\n"
-                 "[--entry-bytes B] [--seconds S] [--wait witnessed]",
+    .arguments = "(--log LOG | --http URL) [--in-flight N | --rate R] [--entries-per-call M]\n"
+                 "[--entry-bytes B] [--seconds S] [--wait witnessed [--policy P]]",
     .summary = "load a log, check every answer, report what it cost",
-    .text = "Appends unique entries for S seconds, and waits for the answers. Each answer is\n"
-            "checked: an index never given before, growing within a call, the leaf hash of the\n"
-            "entry sent, not called a duplicate. Latencies are those of calls. Prints one JSON\n"
-            "object; what cannot be known is null.\n"
-            "\n"
-            "The entries stay in the log for good: this is not for a log in use.\n",
+    .text =
+        "Appends unique entries for S seconds, and waits for the answers. Each answer is\n"
+        "checked: an index never given before, growing within a call, the leaf hash of the\n"
+        "entry sent, not called a duplicate; with --policy a receipt that verifies, witnesses\n"
+        "too, and meets the policy. Latencies are those of calls. Prints one JSON object; what\n"
+        "cannot be known is null.\n"
+        "\n"
+        "The entries stay in the log for good: this is not for a log in use.\n",
     .examples = "courtroll bench --log localhost:6963 --in-flight 256 --seconds 30\n"
-                "courtroll bench --log localhost:6963 --entries-per-call 100 --in-flight 64\n",
+                "courtroll bench --log localhost:6963 --entries-per-call 100 --in-flight 64\n"
+                "courtroll bench --log localhost:6963 --rate 1000 --wait witnessed --policy P\n",
     .run = run,
 };

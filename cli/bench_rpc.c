@@ -44,6 +44,10 @@ static enum err_code check_reply(struct bench_run *run, const struct bench_call 
             E_OK) {
             return err->code;
         }
+        if (run->options->is_witnessed &&
+            bench_check_receipt(run, entry->proof, entry->index, &entry->leaf_hash, err) != E_OK) {
+            return err->code;
+        }
     }
     return E_OK;
 }
@@ -58,8 +62,38 @@ static void on_appended(void *ctx, void *tag, const struct rpc_log_append_reply 
         failure = &err;
     }
     bench_call_end(load->run, call, failure);
-    if (!bench_run_is_over(load->run)) {
+    if (load->run->options->rate == 0 && !bench_run_is_over(load->run)) {
         call_start(load, call);
+    }
+}
+
+/* Starts a call for each answer, so that as many are in flight all the time. */
+static void load_in_flight(struct load *load)
+{
+    for (uint64_t i = 0; i < load->run->options->in_flight; i++) {
+        call_start(load, &load->run->calls[i]);
+    }
+}
+
+/* Starts calls when they are due, whatever the answers: a log that stalls meets the calls that would
+ * have come in the meantime. A wait ends by an answer, too, if it is long enough to be worth a poll. */
+static void load_at_rate(struct load *load)
+{
+    for (;;) {
+        uint64_t wait_ns = 0;
+        struct bench_call *call = NULL;
+        while ((call = bench_call_due(load->run, output_now_ns(), &wait_ns)) != NULL) {
+            call_start(load, call);
+        }
+        if (wait_ns == 0) {
+            return;
+        }
+        bool is_poll = wait_ns >= 1000000 && rpc_log_in_flight(load->log) > 0;
+        if (!is_poll) {
+            usleep((useconds_t)(wait_ns / 1000 < 1000000 ? wait_ns / 1000 : 999999));
+        }
+        rpc_log_append_poll(load->log, is_poll ? (uint32_t)(wait_ns / 1000000) : 0, load,
+                            on_appended);
     }
 }
 
@@ -100,8 +134,10 @@ enum err_code bench_rpc(struct bench_run *run, struct err *err)
         run->has_base = true;
     }
     bench_run_begin(run);
-    for (uint64_t i = 0; i < run->options->in_flight; i++) {
-        call_start(&load, &run->calls[i]);
+    if (run->options->rate > 0) {
+        load_at_rate(&load);
+    } else {
+        load_in_flight(&load);
     }
     while (rpc_log_in_flight(load.log) > 0) {
         rpc_log_append_poll(load.log, 1000, &load, on_appended);

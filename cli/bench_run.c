@@ -3,15 +3,10 @@
 #include "base/alloc.h"
 
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
+/* With a rate: for the last calls to be sent, late as they may be. */
+static const uint64_t GRACE_NS = 1000000000;
 
 static uint64_t cpu_us(void)
 {
@@ -42,7 +37,10 @@ struct bench_run *bench_run_new(const struct bench_options *options)
     }
     for (size_t i = 0; i < BENCH_IN_FLIGHT_MAX; i++) {
         run->calls[i].run = run;
+        run->calls[i].next_free = run->free_calls;
+        run->free_calls = &run->calls[i];
     }
+    receipt_check_init(&run->receipts, options->policy);
     run->server_cpu_us = run->bytes_written = run->bytes_logged = run->rss_bytes = -1;
     return run;
 }
@@ -53,27 +51,34 @@ void bench_run_free(struct bench_run *run)
     mem_free(run->entries);
     mem_free(run->check);
     mem_free(run->seen);
+    receipt_check_clear(&run->receipts);
     mem_free(run);
 }
 
 void bench_run_begin(struct bench_run *run)
 {
     run->client_cpu_us = cpu_us();
-    run->start_ns = now_ns();
+    run->start_ns = output_now_ns();
     run->until_ns = run->start_ns + run->options->seconds * 1000000000;
     output_progress_begin(&run->progress, "appended", "entries", 0);
 }
 
 bool bench_run_is_over(const struct bench_run *run)
 {
-    return now_ns() >= run->until_ns;
+    return output_now_ns() >= run->until_ns;
 }
 
 void bench_run_end(struct bench_run *run)
 {
     output_progress_end(&run->progress);
-    run->end_ns = now_ns();
+    run->end_ns = output_now_ns();
     run->client_cpu_us = cpu_us() - run->client_cpu_us;
+}
+
+uint64_t bench_run_unsent(const struct bench_run *run)
+{
+    const struct bench_options *options = run->options;
+    return options->rate > 0 ? options->rate * options->seconds - run->due_count : 0;
 }
 
 void bench_call_begin(struct bench_run *run, struct bench_call *call)
@@ -83,7 +88,30 @@ void bench_call_begin(struct bench_run *run, struct bench_call *call)
     for (uint64_t i = 0; i < run->options->entries_per_call; i++) {
         entry_number(run->bytes + i * run->options->entry_bytes, call->first + i);
     }
-    call->start_ns = now_ns();
+    if (run->options->rate == 0) {
+        call->start_ns = output_now_ns();
+    }
+}
+
+struct bench_call *bench_call_due(struct bench_run *run, uint64_t now_ns, uint64_t *wait_ns)
+{
+    /* Seconds and the rest apart: a day of nanoseconds times a rate would not fit. */
+    uint64_t rate = run->options->rate;
+    uint64_t due_ns = run->start_ns + run->due_count / rate * 1000000000 +
+                      run->due_count % rate * 1000000000 / rate;
+    struct bench_call *call = run->free_calls;
+    if (run->due_count == rate * run->options->seconds || now_ns >= run->until_ns + GRACE_NS) {
+        *wait_ns = 0;
+        return NULL;
+    }
+    if (now_ns < due_ns || call == NULL) {
+        *wait_ns = now_ns < due_ns ? due_ns - now_ns : 1000000000;
+        return NULL;
+    }
+    run->free_calls = call->next_free;
+    run->due_count++;
+    call->start_ns = due_ns;
+    return call;
 }
 
 /* True when the index is new; it is remembered. */
@@ -131,10 +159,30 @@ enum err_code bench_check(struct bench_run *run, uint64_t counter, uint64_t inde
     return E_OK;
 }
 
-void bench_call_end(struct bench_run *run, const struct bench_call *call, const struct err *failure)
+enum err_code bench_check_receipt(struct bench_run *run, struct span receipt, uint64_t index,
+                                  const struct hash *leaf_hash, struct err *err)
 {
+    const struct policy_verdict *verdict = NULL;
+    if (run->options->policy == NULL) {
+        return receipt.len > 0 ? E_OK : err_set(err, E_BAD_PROOF, "witnessed without a receipt");
+    }
+    if (receipt_check(&run->receipts, receipt, index, leaf_hash, &verdict, err) != E_OK) {
+        struct err cause = *err;
+        return err_set(err, E_BAD_PROOF, "a receipt that does not verify: %s", cause.msg);
+    }
+    run->receipt_count++;
+    return verdict->is_met ? E_OK
+                           : err_set(err, E_TIMEOUT, "a receipt that does not meet the policy");
+}
+
+void bench_call_end(struct bench_run *run, struct bench_call *call, const struct err *failure)
+{
+    if (run->options->rate > 0) {
+        call->next_free = run->free_calls;
+        run->free_calls = call;
+    }
     if (failure == NULL) {
-        latency_add(&run->latency, now_ns() - call->start_ns);
+        latency_add(&run->latency, output_now_ns() - call->start_ns);
         run->call_count++;
         run->entry_count += run->options->entries_per_call;
         output_progress_set(&run->progress, run->entry_count);
@@ -147,6 +195,8 @@ void bench_call_end(struct bench_run *run, const struct bench_call *call, const 
         run->wrong++;
     } else {
         run->refused++;
-        usleep(1000); /* a log that refuses is not to be hammered at full speed */
+        if (run->options->rate == 0) {
+            usleep(1000); /* a log that refuses is not to be hammered at full speed */
+        }
     }
 }

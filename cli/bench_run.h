@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "cli/latency.h"
 #include "cli/output.h"
+#include "cli/receipt_check.h"
 #include "net/rpc_client.h"
 #include "tlog/merkle.h"
 
@@ -20,6 +21,7 @@ enum {
     BENCH_PREFIX_BYTES = 8,
     BENCH_ENTRY_BYTES_MIN = BENCH_PREFIX_BYTES + 8, /* and the counter */
     BENCH_IN_FLIGHT_MAX = 4096,
+    BENCH_RATE_MAX = 1000 * 1000,
     BENCH_TIMEOUT_MS = 60 * 1000,
     BENCH_INDICES_MAX = 1 << 30, /* in one run: their bitmap has 128 MiB */
 };
@@ -31,13 +33,17 @@ struct bench_options {
     uint64_t entries_per_call;
     uint64_t entry_bytes;
     uint64_t seconds;
+    uint64_t rate; /* calls a second, evenly spread; 0: a new one for each answer */
     bool is_witnessed;
+    const struct policy
+        *policy; /* what receipts must meet; NULL: they are not verified. Borrowed */
 };
 
 /* A call under way. */
 struct bench_call {
-    uint64_t first; /* counter of its first entry */
-    uint64_t start_ns;
+    uint64_t first;    /* counter of its first entry */
+    uint64_t start_ns; /* with a rate, when it was due: what is late counts */
+    struct bench_call *next_free;
     struct bench_run *run;
 };
 
@@ -54,9 +60,14 @@ struct bench_run {
     uint8_t *seen; /* a bit an index, from index_base on; owned */
     size_t seen_bytes;
 
+    struct receipt_check receipts;
+
+    struct bench_call *free_calls; /* with a rate: those not under way */
+    uint64_t due_count;            /* calls that were due so far, with a rate */
     uint64_t start_ns, until_ns, end_ns;
     uint64_t call_count, entry_count; /* acknowledged and right */
     uint64_t refused, wrong;          /* calls */
+    uint64_t receipt_count;           /* that verify */
     struct err first_error;
     struct latency latency; /* of a call */
     uint64_t client_cpu_us;
@@ -74,17 +85,29 @@ void bench_run_begin(struct bench_run *run); /* the clock starts */
 bool bench_run_is_over(const struct bench_run *run);
 void bench_run_end(struct bench_run *run);
 
+/* Calls that were due, with a rate, and never sent, because too many were under way. */
+uint64_t bench_run_unsent(const struct bench_run *run);
+
 /* Makes the entries of the next call into run->entries. */
 void bench_call_begin(struct bench_run *run, struct bench_call *call);
+
+/* With a rate: a call that is due by now, its start_ns set to when it was; NULL when none is, or when
+ * too many are under way. *wait_ns is then the time to the next one, 0 when there will be none. */
+struct bench_call *bench_call_due(struct bench_run *run, uint64_t now_ns, uint64_t *wait_ns);
 
 /* Checks: a fresh index above the one before (*last, UINT64_MAX at first), the right leaf hash
  * (NULL: not told). E_BAD_PROOF. */
 MUST_USE enum err_code bench_check(struct bench_run *run, uint64_t counter, uint64_t index,
                                    uint64_t *last, const struct hash *leaf_hash, struct err *err);
 
+/* Checks a receipt: the entry is where the answer says, and the policy is met. E_BAD_PROOF, as for all
+ * wrong answers; E_TIMEOUT when the policy is not met. */
+MUST_USE enum err_code bench_check_receipt(struct bench_run *run, struct span receipt,
+                                           uint64_t index, const struct hash *leaf_hash,
+                                           struct err *err);
+
 /* Counts an answer; `failure` is NULL when it was right. */
-void bench_call_end(struct bench_run *run, const struct bench_call *call,
-                    const struct err *failure);
+void bench_call_end(struct bench_run *run, struct bench_call *call, const struct err *failure);
 
 /* bench_rpc.c, bench_http.c: the whole run. */
 MUST_USE enum err_code bench_rpc(struct bench_run *run, struct err *err);

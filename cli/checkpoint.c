@@ -30,6 +30,7 @@ static int judge(const struct output *output, const struct policy *policy, struc
     if (output->is_json) {
         json_t *object = verdict_json(verdict, policy);
         verdict_put_checkpoint(object, policy, &checkpoint);
+        verdict_put_times(object, policy, &checkpoint);
         json_object_set_new(object, "note",
                             json_stringn((const char *)note.data, note.len)); /* valid UTF-8 */
         output_json(object);

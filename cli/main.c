@@ -8,8 +8,9 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &keygen_command, &append_command, &checkpoint_command, &prove_command, &verify_command,
-    &policy_command, &fsck_command,   &status_command,     &bench_command,
+    &keygen_command, &append_command,      &checkpoint_command, &prove_command,
+    &verify_command, &verify_fork_command, &policy_command,     &cosign_command,
+    &fsck_command,   &status_command,      &bench_command,
 };
 
 static void print_help(FILE *file)

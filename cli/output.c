@@ -26,6 +26,7 @@ int output_exit_code(enum err_code code)
     case E_TIMEOUT:
         return OUTPUT_IO;
     case E_CONFLICT:
+    case E_QUOTA:
     case E_BUSY:
     case E_UNAVAILABLE:
     case E_TOO_LARGE:
@@ -220,7 +221,7 @@ void output_table_print(struct output_table *table)
 
 static const uint64_t NS_PER_S = 1000000000;
 
-static uint64_t now_ns(void)
+uint64_t output_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -230,7 +231,7 @@ static uint64_t now_ns(void)
 void output_progress_begin(struct output_progress *progress, const char *what, const char *unit,
                            uint64_t total)
 {
-    uint64_t now = now_ns();
+    uint64_t now = output_now_ns();
     *progress = (struct output_progress){ .what = what,
                                           .unit = unit,
                                           .total = total,
@@ -241,7 +242,7 @@ void output_progress_begin(struct output_progress *progress, const char *what, c
 
 double output_progress_seconds(const struct output_progress *progress)
 {
-    return (double)(now_ns() - progress->started_ns) / (double)NS_PER_S;
+    return (double)(output_now_ns() - progress->started_ns) / (double)NS_PER_S;
 }
 
 double output_progress_rate(const struct output_progress *progress)
@@ -280,7 +281,7 @@ void output_progress_set(struct output_progress *progress, uint64_t done)
     const uint64_t tty_ns = NS_PER_S / 10;
     const uint64_t line_ns = 5 * NS_PER_S;
     progress->done = done;
-    uint64_t now = now_ns();
+    uint64_t now = output_now_ns();
     if (now - progress->drawn_ns < (progress->is_tty ? tty_ns : line_ns)) {
         return;
     }

@@ -75,6 +75,9 @@ struct output_count {
 };
 struct output_count output_count(uint64_t value);
 
+/* The monotonic clock. */
+uint64_t output_now_ns(void);
+
 /* A table for people, on stdout. */
 struct output_table;
 struct output_table *output_table_new(const char *const *headings, size_t count);

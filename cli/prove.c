@@ -1,10 +1,7 @@
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/prove_earliest.h"
 #include "cli/verdict.h"
-#include "client/log_fetch.h"
-#include "tlog/receipt.h"
-
-#include <stdio.h>
 
 struct prove {
     struct output output;
@@ -12,6 +9,15 @@ struct prove {
     struct policy *policy;
     struct log_fetch_entry entry;
     const char *out;
+    bool is_earliest; /* asked for */
+};
+
+/* What goes into the receipt. */
+struct found {
+    struct buf note; /* owned */
+    struct policy_verdict checkpoint;
+    struct proof proof;
+    bool is_earliest;
 };
 
 static void on_progress(void *ctx, uint64_t entries)
@@ -19,20 +25,23 @@ static void on_progress(void *ctx, uint64_t entries)
     output_progress_set(ctx, entries);
 }
 
-static void print_done(const struct prove *prove, const struct policy_verdict *checkpoint,
-                       enum verdict verdict)
+static void print_done(const struct prove *prove, const struct found *found)
 {
+    const char *dated = found->is_earliest ? "the earliest archived checkpoint" : "the latest one";
     if (!prove->output.is_json) {
-        printf("%s\n  %-14s%ju\n  %-14s%s\n", verdict_text(verdict, prove->policy), "index",
-               (uintmax_t)prove->entry.index, "proof", prove->out);
-        verdict_print_checkpoint(prove->policy, checkpoint);
+        printf("%s\n  %-14s%ju\n  %-14s%s\n  %-14s%s\n", verdict_text(VERDICT_PASS, prove->policy),
+               "index", (uintmax_t)prove->entry.index, "proof", prove->out, "checkpoint", dated);
+        verdict_print_checkpoint(prove->policy, &found->checkpoint);
+        verdict_print_times(prove->policy, &found->checkpoint);
         return;
     }
-    json_t *object = verdict_json(verdict, prove->policy);
+    json_t *object = verdict_json(VERDICT_PASS, prove->policy);
     json_object_set_new(object, "index", json_integer((json_int_t)prove->entry.index));
     json_object_set_new(object, "leaf_hash", output_json_hex(hash_span(&prove->entry.leaf)));
     json_object_set_new(object, "proof", output_json_text(span_of_str(prove->out)));
-    verdict_put_checkpoint(object, prove->policy, checkpoint);
+    json_object_set_new(object, "earliest", json_boolean(found->is_earliest));
+    verdict_put_checkpoint(object, prove->policy, &found->checkpoint);
+    verdict_put_times(object, prove->policy, &found->checkpoint);
     output_json(object);
 }
 
@@ -50,54 +59,88 @@ static int not_found(const struct prove *prove, const struct err *err)
     return OUTPUT_VERDICT;
 }
 
-/* The checkpoint is verified, and has its quorum. */
-static int write_proof(struct prove *prove, struct span note,
-                       const struct policy_verdict *checkpoint)
+/* The proof in the tree of the checkpoint that is in `found`, which is verified, and has its quorum. */
+static enum err_code fetch_proof(struct prove *prove, struct found *found, struct err *err)
 {
     struct output_progress progress;
-    struct proof proof;
-    struct err err;
-    uint64_t size = checkpoint->checkpoint.size;
-    output_progress_begin(&progress, "searched", "entries", size);
-    enum err_code rc = log_fetch_proof(&prove->address, size, &checkpoint->checkpoint.root,
-                                       &prove->entry, &proof, on_progress, &progress, &err);
+    const struct checkpoint *checkpoint = &found->checkpoint.checkpoint;
+    output_progress_begin(&progress, "searched", "entries", checkpoint->size);
+    enum err_code rc = log_fetch_proof(&prove->address, checkpoint->size, &checkpoint->root,
+                                       &prove->entry, &found->proof, on_progress, &progress, err);
     output_progress_end(&progress);
+    return rc;
+}
+
+/* Puts the earliest checkpoint into `found`, when there is one; that there is none is no failure. */
+static enum err_code use_earliest(const struct prove *prove, struct found *found, struct err *err)
+{
+    struct prove_earliest earliest;
+    const struct prove_latest latest = { buf_span(&found->note), &found->checkpoint.checkpoint,
+                                         &found->proof };
+    enum err_code rc = prove_earliest_find(&earliest, &prove->address, prove->policy, &latest,
+                                           prove->entry.index, err);
+    if (rc == E_NOT_FOUND) {
+        char *why = output_clean(span_of_str(err->msg));
+        output_warning("the proof is against the latest checkpoint: %s", why);
+        free(why);
+        return E_OK;
+    }
+    if (rc == E_CONFLICT) {
+        rc = prove_earliest_write_evidence(&earliest, prove->out, err);
+    }
+    if (rc == E_OK) {
+        buf_clear(&found->note);
+        buf_take(&found->note, &earliest.note);
+        found->checkpoint = earliest.checkpoint;
+        found->proof = earliest.proof;
+        found->is_earliest = true;
+    }
+    prove_earliest_clear(&earliest);
+    return rc;
+}
+
+static int write_proof(struct prove *prove, struct found *found)
+{
+    struct err err;
+    enum err_code rc = fetch_proof(prove, found, &err);
     if (rc == E_NOT_FOUND) {
         return not_found(prove, &err);
     }
+    if (rc == E_OK && prove->is_earliest) {
+        rc = use_earliest(prove, found, &err);
+    }
+    if (rc == E_OK) {
+        struct buf receipt = BUF_INIT(PROOF_FILE_BYTES_MAX);
+        receipt_put(&receipt, prove->entry.index, &found->proof, buf_span(&found->note));
+        rc = file_replace(prove->out, 0644, buf_span(&receipt), &err);
+        buf_clear(&receipt);
+    }
     if (rc != E_OK) {
         return output_failed(&prove->output, &err);
     }
-    struct buf receipt = BUF_INIT(PROOF_FILE_BYTES_MAX);
-    receipt_put(&receipt, prove->entry.index, &proof, note);
-    rc = file_replace(prove->out, 0644, buf_span(&receipt), &err);
-    buf_clear(&receipt);
-    if (rc != E_OK) {
-        return output_failed(&prove->output, &err);
-    }
-    print_done(prove, checkpoint, VERDICT_PASS);
+    print_done(prove, found);
     return OUTPUT_DONE;
 }
 
 static int prove_entry(struct prove *prove)
 {
-    struct buf note = BUF_INIT(NOTE_BYTES_MAX);
-    struct policy_verdict checkpoint;
+    struct found found = { .note = BUF_INIT(NOTE_BYTES_MAX) };
     struct err err;
     int code = 0;
-    if (log_fetch_checkpoint(&prove->address, &note, &err) != E_OK) {
+    if (log_fetch_checkpoint(&prove->address, &found.note, &err) != E_OK) {
         code = output_failed(&prove->output, &err);
         goto out;
     }
-    enum err_code rc = policy_open_checkpoint(prove->policy, &checkpoint, buf_span(&note), &err);
-    enum verdict verdict = verdict_of(rc, &checkpoint);
+    enum err_code rc =
+        policy_open_checkpoint(prove->policy, &found.checkpoint, buf_span(&found.note), &err);
+    enum verdict verdict = verdict_of(rc, &found.checkpoint);
     if (rc == E_OK && verdict != VERDICT_PASS) {
         err_set(&err, E_BAD_SIGNATURE, "the log's checkpoint lacks cosignatures: no proof written");
     }
-    code = verdict == VERDICT_PASS ? write_proof(prove, buf_span(&note), &checkpoint)
+    code = verdict == VERDICT_PASS ? write_proof(prove, &found)
                                    : verdict_fail(&prove->output, verdict, prove->policy, &err);
 out:
-    buf_clear(&note);
+    buf_clear(&found.note);
     return code;
 }
 
@@ -159,6 +202,10 @@ static int run(int argc, char **argv)
           .help = "where the proof goes",
           .text = &prove.out,
           .is_required = true },
+        { .name = "earliest",
+          .help = "against the earliest archived checkpoint that meets the policy, which\n"
+                  "dates the entry; http(s) and file: only",
+          .flag = &prove.is_earliest },
         COMMAND_OPTIONS_TLS(&prove.address),
         COMMAND_OPTION_JSON(&prove.output),
     };
@@ -171,7 +218,9 @@ static int run(int argc, char **argv)
         return command_usage_error(&prove_command, "give one of --index and --entry");
     }
     code = read_inputs(&prove, log, policy_path, entry_path);
-    if (prove.policy != NULL) {
+    if (code == OUTPUT_DONE && prove.is_earliest && prove.address.kind == LOG_ADDRESS_GRPC) {
+        code = command_usage_error(&prove_command, "--earliest needs the log's http(s):// URL");
+    } else if (prove.policy != NULL) {
         code = prove_entry(&prove);
     }
     policy_free(prove.policy);
@@ -180,12 +229,18 @@ static int run(int argc, char **argv)
 
 const struct command prove_command = {
     .name = "prove",
-    .arguments = "--log LOG --policy P (--index N | --entry FILE) --out FILE.tlog-proof",
+    .arguments = "--log LOG --policy P (--index N | --entry FILE) [--earliest]\n"
+                 "--out FILE.tlog-proof",
     .summary = "fetch a proof that an entry is in the log",
     .text =
         "Writes a C2SP tlog-proof that 'courtroll verify' checks offline. Over http(s) or file:\n"
         "an entry is searched for in the log's tiles, the newest first; over gRPC the log looks\n"
-        "it up. NOT FOUND (exit status 1) when the log does not have it.\n",
+        "it up. NOT FOUND (exit status 1) when the log does not have it.\n"
+        "\n"
+        "A proof is dated by the witnesses of its checkpoint. With --earliest that is the first\n"
+        "one the log published with the entry in it, shown to be consistent with the latest; when\n"
+        "there is none a warning says so. When the two contradict each other the log has shown\n"
+        "two histories: the evidence is written to FILE.tlog-proof.fork (exit status 1).\n",
     .examples = "courtroll prove --log https://log.court.example --policy court.policy \\\n"
                 "    --index 1234 --out order.tlog-proof\n"
                 "courtroll prove --log localhost:6963 --policy court.policy \\\n"

@@ -37,6 +37,42 @@ static struct output_table *table_new(void)
     return output_table_new(headings, 2);
 }
 
+/* "fine", or what the log says is wrong. */
+static char *witness_state(const struct rpc_log_witness *witness)
+{
+    const char *text = witness->is_ok             ? "fine"
+                       : witness->problem[0] != 0 ? witness->problem
+                                                  : "no cosignature yet";
+    return output_clean(span_of_str(text));
+}
+
+static void print_witnesses(const struct rpc_log_status *status)
+{
+    static const char *const headings[] = { "WITNESS",       "STATE",        "SIZE",
+                                            "COSIGNED LAST", "COSIGNATURES", "FAILURES" };
+    if (status->witness_count == 0) {
+        return;
+    }
+    struct output_table *table = output_table_new(headings, sizeof headings / sizeof headings[0]);
+    for (size_t i = 0; i < status->witness_count; i++) {
+        const struct rpc_log_witness *witness = &status->witnesses[i];
+        char *name = output_clean(span_of_str(witness->name));
+        char *state = witness_state(witness);
+        struct output_count size = output_count(witness->size);
+        struct output_time time = output_time(witness->timestamp);
+        struct output_count good = output_count(witness->cosignatures);
+        struct output_count bad = output_count(witness->failures);
+        const char *const cells[] = {
+            name, state, size.text, witness->timestamp > 0 ? time.text : "-", good.text, bad.text,
+        };
+        output_table_add(table, cells);
+        free(name);
+        free(state);
+    }
+    printf("\n");
+    output_table_print(table);
+}
+
 static void print_status(const struct rpc_log_status *status)
 {
     struct output_table *table = table_new();
@@ -62,6 +98,7 @@ static void print_status(const struct rpc_log_status *status)
     row_count(table, "memory bytes (RssAnon)", status->rss_anon_bytes);
     row_text(table, "version", span_of_str(status->version));
     output_table_print(table);
+    print_witnesses(status);
 }
 
 static void json_put_count(json_t *object, const char *key, uint64_t value)
@@ -72,6 +109,24 @@ static void json_put_count(json_t *object, const char *key, uint64_t value)
 static void json_put_text(json_t *object, const char *key, const char *text)
 {
     json_object_set_new(object, key, output_json_text(span_of_str(text)));
+}
+
+static json_t *witnesses_json(const struct rpc_log_status *status)
+{
+    json_t *witnesses = json_array();
+    for (size_t i = 0; i < status->witness_count; i++) {
+        const struct rpc_log_witness *witness = &status->witnesses[i];
+        json_t *one = json_object();
+        json_put_text(one, "name", witness->name);
+        json_object_set_new(one, "ok", json_boolean(witness->is_ok));
+        json_put_text(one, "problem", witness->problem);
+        json_put_count(one, "size", witness->size);
+        json_put_count(one, "time", witness->timestamp);
+        json_put_count(one, "cosignatures", witness->cosignatures);
+        json_put_count(one, "failures", witness->failures);
+        json_array_append_new(witnesses, one);
+    }
+    return witnesses;
 }
 
 static void print_status_json(const struct rpc_log_status *status)
@@ -94,6 +149,7 @@ static void print_status_json(const struct rpc_log_status *status)
     json_put_count(object, "cpu_us", status->cpu_us);
     json_put_count(object, "rss_anon_bytes", status->rss_anon_bytes);
     json_put_text(object, "version", status->version);
+    json_object_set_new(object, "witnesses", witnesses_json(status));
     output_json(object);
 }
 

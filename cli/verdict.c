@@ -41,45 +41,6 @@ int verdict_exit_code(enum verdict verdict)
     return verdict == VERDICT_PASS ? OUTPUT_DONE : OUTPUT_VERDICT;
 }
 
-struct dated {
-    size_t witness;
-    uint64_t time;
-};
-
-static int compare_times(const void *a, const void *b)
-{
-    const struct dated *left = a;
-    const struct dated *right = b;
-    return left->time < right->time ? -1 : left->time > right->time;
-}
-
-/* Witnesses are added in the order of their times until they are a quorum: the last one's time is
- * the latest in the quorum that has it least. */
-bool verdict_time(const struct policy *policy, const struct policy_verdict *checkpoint,
-                  uint64_t *seconds)
-{
-    struct dated dated[POLICY_KEYS_MAX];
-    size_t count = 0;
-    if (!policy_has_quorum(policy)) {
-        return false;
-    }
-    for (size_t i = 0; i < policy_witness_count(policy); i++) {
-        if (checkpoint->cosigned.has[i]) {
-            dated[count++] = (struct dated){ i, checkpoint->timestamps[i] };
-        }
-    }
-    qsort(dated, count, sizeof dated[0], compare_times);
-    struct policy_set present = { { false } };
-    for (size_t i = 0; i < count; i++) {
-        present.has[dated[i].witness] = true;
-        if (policy_is_met(policy, &present)) {
-            *seconds = dated[i].time;
-            return true;
-        }
-    }
-    return false;
-}
-
 static void put_rule(struct buf *out, const struct policy *policy)
 {
     buf_init(out, 4 * POLICY_BYTES_MAX);
@@ -93,6 +54,37 @@ static void print_clean(const char *label, struct span text)
     free(clean);
 }
 
+static void print_witnesses(const struct policy *policy, const struct policy_verdict *checkpoint)
+{
+    const char *label = "witnesses";
+    for (size_t i = 0; i < policy_witness_count(policy); i++) {
+        char *name = output_clean(span_of_str(policy_witness_at(policy, i)->name));
+        if (checkpoint->cosigned.has[i]) {
+            printf("  %-14s%s at %s\n", label, name, output_time(checkpoint->timestamps[i]).text);
+        } else {
+            printf("  %-14s%s: no cosignature\n", label, name);
+        }
+        free(name);
+        label = "";
+    }
+    if (*label != '\0') {
+        printf("  %-14snone in the policy\n", label);
+    }
+}
+
+static void print_quorum(const struct policy *policy, const struct policy_verdict *checkpoint)
+{
+    struct buf text;
+    put_rule(&text, policy);
+    if (policy_has_quorum(policy)) {
+        buf_put_str(&text, checkpoint->is_met ? ": reached" : ": not reached");
+    }
+    print_clean("quorum", buf_span(&text));
+    buf_clear(&text);
+    printf("  %-14s%zu: so many evil witnesses an evil log needs to show two histories\n", "f",
+           policy_f(policy));
+}
+
 void verdict_print_checkpoint(const struct policy *policy, const struct policy_verdict *checkpoint)
 {
     struct buf text;
@@ -102,28 +94,61 @@ void verdict_print_checkpoint(const struct policy *policy, const struct policy_v
     base64_put_hash(&text, &checkpoint->checkpoint.root);
     printf("  %-14s%s\n", "root", buf_c_str(&text));
     buf_clear(&text);
-    const char *label = "witnesses";
-    for (size_t i = 0; i < policy_witness_count(policy); i++) {
-        if (checkpoint->cosigned.has[i]) {
-            char *name = output_clean(span_of_str(policy_witness_at(policy, i)->name));
-            printf("  %-14s%s at %s\n", label, name, output_time(checkpoint->timestamps[i]).text);
-            free(name);
-            label = "";
-        }
-    }
-    if (*label != '\0') {
-        printf("  %-14snone\n", label);
-    }
+    print_witnesses(policy, checkpoint);
     if (checkpoint->bad_signatures > 0) {
         printf("  %-14s%zu cosignature(s) of known witnesses do not verify\n", "warning",
                checkpoint->bad_signatures);
     }
-    put_rule(&text, policy);
-    print_clean("quorum", buf_span(&text));
-    buf_reset(&text);
+    print_quorum(policy, checkpoint);
+    buf_init(&text, 2 * HASH_BYTES);
     hex_put(&text, hash_span(policy_hash(policy)));
     print_clean("policy", buf_span(&text));
     buf_clear(&text);
+}
+
+void verdict_print_times(const struct policy *policy, const struct policy_verdict *checkpoint)
+{
+    uint64_t seconds = policy_no_later_than(policy, checkpoint);
+    if (seconds == 0) {
+        printf("  %-14sno time evidence\n", "time");
+        return;
+    }
+    struct output_time time = output_time(seconds);
+    printf("  %-14sin the log no later than %s, by the clocks of a quorum of witnesses\n"
+           "  %-14ssequenced after: no time evidence in this receipt\n",
+           "time", time.text, "");
+}
+
+/* Seconds and, for people, the date; null for 0. */
+static void put_time(json_t *object, const char *key, const char *key_utc, uint64_t seconds)
+{
+    struct output_time time = output_time(seconds);
+    json_object_set_new(object, key, seconds > 0 ? json_integer((json_int_t)seconds) : json_null());
+    json_object_set_new(object, key_utc, seconds > 0 ? json_string(time.text) : json_null());
+}
+
+void verdict_put_times(json_t *object, const struct policy *policy,
+                       const struct policy_verdict *checkpoint)
+{
+    put_time(object, "no_later_than", "no_later_than_utc",
+             policy_no_later_than(policy, checkpoint));
+    put_time(object, "sequenced_after", "sequenced_after_utc", 0);
+}
+
+static json_t *witnesses_json(const struct policy *policy, const struct policy_verdict *checkpoint)
+{
+    json_t *witnesses = json_array();
+    for (size_t i = 0; i < policy_witness_count(policy); i++) {
+        const struct policy_witness *witness = policy_witness_at(policy, i);
+        bool has_cosigned = checkpoint->cosigned.has[i];
+        json_t *one = json_object();
+        json_object_set_new(one, "name", output_json_text(span_of_str(witness->name)));
+        json_object_set_new(one, "key_name", output_json_text(span_of_str(witness->vkey.name)));
+        json_object_set_new(one, "cosigned", json_boolean(has_cosigned));
+        put_time(one, "time", "time_utc", has_cosigned ? checkpoint->timestamps[i] : 0);
+        json_array_append_new(witnesses, one);
+    }
+    return witnesses;
 }
 
 void verdict_put_checkpoint(json_t *object, const struct policy *policy,
@@ -136,26 +161,14 @@ void verdict_put_checkpoint(json_t *object, const struct policy *policy,
     json_object_set_new(object, "size", json_integer((json_int_t)checkpoint->checkpoint.size));
     json_object_set_new(object, "root", output_json_text(buf_span(&text)));
     buf_clear(&text);
-    json_t *witnesses = json_array();
-    for (size_t i = 0; i < policy_witness_count(policy); i++) {
-        if (checkpoint->cosigned.has[i]) {
-            const struct policy_witness *witness = policy_witness_at(policy, i);
-            json_t *one = json_object();
-            json_object_set_new(one, "name", output_json_text(span_of_str(witness->name)));
-            json_object_set_new(one, "key_name", output_json_text(span_of_str(witness->vkey.name)));
-            json_object_set_new(one, "time", json_integer((json_int_t)checkpoint->timestamps[i]));
-            json_object_set_new(one, "time_utc",
-                                json_string(output_time(checkpoint->timestamps[i]).text));
-            json_array_append_new(witnesses, one);
-        }
-    }
-    json_object_set_new(object, "witnesses", witnesses);
+    json_object_set_new(object, "witnesses", witnesses_json(policy, checkpoint));
     json_object_set_new(object, "bad_signatures",
                         json_integer((json_int_t)checkpoint->bad_signatures));
     put_rule(&text, policy);
     json_object_set_new(object, "quorum", output_json_text(buf_span(&text)));
     buf_clear(&text);
     json_object_set_new(object, "quorum_met", json_boolean(checkpoint->is_met));
+    json_object_set_new(object, "f", json_integer((json_int_t)policy_f(policy)));
 }
 
 json_t *verdict_json(enum verdict verdict, const struct policy *policy)

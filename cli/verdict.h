@@ -25,17 +25,17 @@ enum verdict verdict_of(enum err_code code, const struct policy_verdict *checkpo
 
 int verdict_exit_code(enum verdict verdict);
 
-/* No later than this the checkpoint existed, by the clocks of a quorum: the latest time in the quorum
- * that makes it least. False when no quorum is there or none is asked for. */
-bool verdict_time(const struct policy *policy, const struct policy_verdict *checkpoint,
-                  uint64_t *seconds);
-
-/* Lines on stdout: log, size, root, witnesses with their times, quorum, policy. */
+/* Lines on stdout: log, size, root, every witness of the policy with its time, quorum, f, policy. */
 void verdict_print_checkpoint(const struct policy *policy, const struct policy_verdict *checkpoint);
+
+/* Lines on stdout: the bounds on when the entries of the checkpoint's tree were logged. */
+void verdict_print_times(const struct policy *policy, const struct policy_verdict *checkpoint);
 
 /* The same as members of `object`. */
 void verdict_put_checkpoint(json_t *object, const struct policy *policy,
                             const struct policy_verdict *checkpoint);
+void verdict_put_times(json_t *object, const struct policy *policy,
+                       const struct policy_verdict *checkpoint);
 
 /* Starts an object with "verdict", "ok" and "policy_sha256". */
 json_t *verdict_json(enum verdict verdict, const struct policy *policy);

@@ -14,14 +14,7 @@ static void print_json(enum verdict verdict, const struct policy *policy,
     json_object_set_new(object, "index", json_integer((json_int_t)receipt->index));
     json_object_set_new(object, "leaf_hash", output_json_hex(hash_span(leaf)));
     verdict_put_checkpoint(object, policy, checkpoint);
-    uint64_t seconds = 0;
-    bool has_time = verdict == VERDICT_PASS && verdict_time(policy, checkpoint, &seconds);
-    struct output_time time = output_time(seconds);
-    json_object_set_new(object, "no_later_than",
-                        has_time ? json_integer((json_int_t)seconds) : json_null());
-    json_object_set_new(object, "no_later_than_utc",
-                        has_time ? json_string(time.text) : json_null());
-    json_object_set_new(object, "sequenced_after", json_null());
+    verdict_put_times(object, policy, checkpoint);
     output_json(object);
 }
 
@@ -33,17 +26,8 @@ static void print_people(enum verdict verdict, const struct policy *policy, cons
     printf("  %-14s%s\n  %-14s%ju\n", "file", clean, "index", (uintmax_t)receipt->index);
     free(clean);
     verdict_print_checkpoint(policy, checkpoint);
-    if (verdict != VERDICT_PASS) {
-        return;
-    }
-    uint64_t seconds = 0;
-    if (verdict_time(policy, checkpoint, &seconds)) {
-        struct output_time time = output_time(seconds);
-        printf("  %-14sin the log no later than %s, by the clocks of a quorum of witnesses;\n"
-               "  %-14sno time evidence before %s\n",
-               "time", time.text, "", time.text);
-    } else {
-        printf("  %-14sno time evidence\n", "time");
+    if (verdict == VERDICT_PASS) {
+        verdict_print_times(policy, checkpoint);
     }
 }
 

@@ -77,6 +77,9 @@ struct courtroll_verdict {
     char origin[COURTROLL_ORIGIN_MAX];
     size_t witness_count; /* whose cosignatures verify */
     bool has_quorum_rule; /* false: the policy asks for no witness; it is the log's word alone */
+    /* Seconds since 1970: the entry was in the log then, by the clocks of a quorum of witnesses. 0: no
+     * time evidence. A log's own clock dates nothing. */
+    uint64_t no_later_than;
 };
 
 /* Is `entry` in a tree that the policy accepts? COURTROLL_OK only if so. The verdict is also set for

@@ -114,7 +114,8 @@ static struct courtroll_verdict verdict_outside(const struct policy *policy, uin
 {
     struct courtroll_verdict verdict = { .index = index,
                                          .size = inside->checkpoint.size,
-                                         .has_quorum_rule = policy_has_quorum(policy) };
+                                         .has_quorum_rule = policy_has_quorum(policy),
+                                         .no_later_than = policy_no_later_than(policy, inside) };
     snprintf(verdict.origin, sizeof verdict.origin, "%s", inside->checkpoint.origin);
     for (size_t i = 0; i < policy_witness_count(policy); i++) {
         verdict.witness_count += inside->cosigned.has[i];

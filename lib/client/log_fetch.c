@@ -4,6 +4,8 @@
 #include "client/rpc_log.h"
 #include "client/tile_reader.h"
 
+#include <assert.h>
+
 static enum err_code files_checkpoint(const struct log_address *address, struct buf *note,
                                       struct err *err)
 {
@@ -94,6 +96,45 @@ static enum err_code files_proof(const struct log_address *address, uint64_t siz
         rc = proof_verify_inclusion(proof, entry->index, size, &entry->leaf, root, err);
     }
 out:
+    tile_reader_close(tiles);
+    log_reader_close(reader);
+    return rc;
+}
+
+/* Every node that is complete in the older tree is so in the newer one, where it is checked. */
+static enum err_code older_from_tiles(struct tile_reader *tiles, uint64_t size,
+                                      const struct hash *root, uint64_t index,
+                                      struct log_fetch_older *out, struct err *err)
+{
+    const struct merkle_source source = tile_reader_source(tiles);
+    enum err_code rc = merkle_root(&out->root, &source, out->size, err);
+    if (rc == E_OK) {
+        rc = proof_make_consistency(&out->consistency, &source, out->size, size, err);
+    }
+    if (rc == E_OK) {
+        rc = proof_make_inclusion(&out->inclusion, &source, index, out->size, err);
+    }
+    rc = not_served(rc, err);
+    return rc == E_OK
+               ? proof_verify_consistency(&out->consistency, out->size, size, &out->root, root, err)
+               : rc;
+}
+
+enum err_code log_fetch_older(const struct log_address *address, uint64_t size,
+                              const struct hash *root, uint64_t index, struct log_fetch_older *out,
+                              struct err *err)
+{
+    struct log_reader *reader = NULL;
+    struct tile_reader *tiles = NULL;
+    assert(index < out->size);
+    assert(out->size < size);
+    enum err_code rc = log_reader_open(&reader, address, err);
+    if (rc == E_OK) {
+        rc = not_served(tile_reader_open(&tiles, reader, size, root, err), err);
+    }
+    if (rc == E_OK) {
+        rc = older_from_tiles(tiles, size, root, index, out, err);
+    }
     tile_reader_close(tiles);
     log_reader_close(reader);
     return rc;

@@ -32,4 +32,18 @@ MUST_USE enum err_code log_fetch_proof(const struct log_address *address, uint64
                                        void (*on_progress)(void *ctx, uint64_t entries), void *ctx,
                                        struct err *err);
 
+/* A tree that was there before the one that the caller has verified. */
+struct log_fetch_older {
+    uint64_t size;
+    struct hash root;         /* as it follows from the newer tree */
+    struct proof consistency; /* from it to the newer tree */
+    struct proof inclusion;   /* of the entry in it */
+};
+
+/* Proves an entry in the tree of out->size entries that is a prefix of the tree of `size` and `root`,
+ * from tiles. Requires index < out->size < size. E_UNSUPPORTED over gRPC; else as log_fetch_proof. */
+MUST_USE enum err_code log_fetch_older(const struct log_address *address, uint64_t size,
+                                       const struct hash *root, uint64_t index,
+                                       struct log_fetch_older *out, struct err *err);
+
 #endif

@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "net/rpc_client.h"
-#include "tlog/proof.h"
+#include "tlog/cosign_file.h"
 
 struct rpc_log;
 
@@ -106,7 +106,18 @@ MUST_USE enum err_code rpc_log_get_receipt(struct rpc_log *log, struct rpc_log_e
                                            struct err *err);
 
 enum {
-    RPC_LOG_TEXT_MAX = 512 /* bytes kept of a text, with the NUL */
+    RPC_LOG_TEXT_MAX = 512,     /* bytes kept of a text, with the NUL */
+    RPC_LOG_WITNESSES_MAX = 64, /* kept of a status: twice what C2SP tlog-policy asks readers for */
+};
+
+/* A witness as the log sees it. */
+struct rpc_log_witness {
+    char name[RPC_LOG_TEXT_MAX];    /* the policy's; texts are the peer's: escape them */
+    char problem[RPC_LOG_TEXT_MAX]; /* of the last request, when not is_ok */
+    bool is_ok;
+    uint64_t size;      /* cosigned last */
+    uint64_t timestamp; /* seconds; 0: nothing since the log's start */
+    uint64_t cosignatures, failures;
 };
 
 struct rpc_log_status {
@@ -128,10 +139,38 @@ struct rpc_log_status {
     uint64_t entries_logged;
     uint64_t duplicates;
     uint64_t rss_anon_bytes; /* now */
+    size_t witness_count;    /* in `witnesses` */
+    struct rpc_log_witness witnesses[RPC_LOG_WITNESSES_MAX];
 };
 
 MUST_USE enum err_code rpc_log_get_status(struct rpc_log *log, uint32_t timeout_ms,
                                           struct rpc_log_status *out, struct err *err);
+
+/* ---- checkpoints that travel as files (rpc_log_cosign.c) ---- */
+
+struct rpc_log_export {
+    size_t proof_count;               /* at most as many as sizes were given */
+    struct cosign_file_proof *proofs; /* sizes ascending; owned */
+};
+
+/* The newest signed checkpoint, whose note is appended, and a proof from each of the old sizes that is
+ * not above it; unverified. Requires at most COSIGN_FILE_PROOFS_MAX sizes. */
+MUST_USE enum err_code rpc_log_export(struct rpc_log *log, const uint64_t *old_sizes,
+                                      size_t old_count, uint32_t timeout_ms,
+                                      struct rpc_log_export *out, struct buf *note,
+                                      struct err *err);
+void rpc_log_export_clear(struct rpc_log_export *out);
+
+struct rpc_log_added {
+    uint64_t size;         /* of the checkpoint */
+    uint64_t added, known; /* cosignatures */
+    uint64_t published_size;
+};
+
+/* Hands over cosignatures: a note of the checkpoint's text and their lines. */
+MUST_USE enum err_code rpc_log_add_cosignatures(struct rpc_log *log, struct span note,
+                                                uint32_t timeout_ms, struct rpc_log_added *out,
+                                                struct err *err);
 
 /* ---- streams ---- */
 

@@ -24,6 +24,22 @@ struct span rpc_log_pack(struct rpc_log *log, const ProtobufCMessage *message);
 ProtobufCMessage *rpc_log_unpack(const ProtobufCMessageDescriptor *type, struct arena *memory,
                                  struct span bytes);
 
+/* One unary call of the service; *reply lives in `memory`, which the caller clears in any case. */
+MUST_USE enum err_code rpc_log_query(struct rpc_log *log, const char *path,
+                                     const ProtobufCMessage *request, uint32_t timeout_ms,
+                                     const ProtobufCMessageDescriptor *type, struct arena *memory,
+                                     const ProtobufCMessage **reply, struct err *err);
+
+/* "the log's answer makes no sense: WHAT". */
+enum err_code rpc_log_malformed(struct err *err, const char *what);
+
+/* A proof of a reply. E_MALFORMED. */
+MUST_USE enum err_code rpc_log_take_proof(struct proof *out, const ProtobufCBinaryData *hashes,
+                                          size_t count, struct err *err);
+
+/* Copies a text, cut where it is too long. */
+void rpc_log_take_text(char out[static RPC_LOG_TEXT_MAX], ProtobufCBinaryData bytes);
+
 static inline struct span rpc_log_span(ProtobufCBinaryData bytes)
 {
     return (struct span){ bytes.data, bytes.len };

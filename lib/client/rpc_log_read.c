@@ -5,22 +5,21 @@
 
 #define PATH(method) "/courtroll.v1.Log/" method
 
-static enum err_code malformed(struct err *err, const char *what)
+enum err_code rpc_log_malformed(struct err *err, const char *what)
 {
     return err_set(err, E_MALFORMED, "the log's answer makes no sense: %s", what);
 }
 
-/* One unary call; *reply lives in `memory`, which the caller clears in any case. */
-static enum err_code query(struct rpc_log *log, const char *path, const ProtobufCMessage *request,
-                           uint32_t timeout_ms, const ProtobufCMessageDescriptor *type,
-                           struct arena *memory, const ProtobufCMessage **reply, struct err *err)
+enum err_code rpc_log_query(struct rpc_log *log, const char *path, const ProtobufCMessage *request,
+                            uint32_t timeout_ms, const ProtobufCMessageDescriptor *type,
+                            struct arena *memory, const ProtobufCMessage **reply, struct err *err)
 {
     struct buf bytes = BUF_INIT(SIZE_MAX);
     enum err_code rc =
         rpc_unary(log->client, path, rpc_log_pack(log, request), timeout_ms, &bytes, err);
     if (rc == E_OK) {
         *reply = rpc_log_unpack(type, memory, buf_span(&bytes));
-        rc = *reply != NULL ? E_OK : malformed(err, type->short_name);
+        rc = *reply != NULL ? E_OK : rpc_log_malformed(err, type->short_name);
     }
     buf_clear(&bytes);
     return rc;
@@ -34,8 +33,8 @@ enum err_code rpc_log_get_checkpoint(struct rpc_log *log, uint32_t timeout_ms, s
     arena_init(&memory, RPC_LOG_MEMORY_MAX);
     const ProtobufCMessage *reply = NULL;
     enum err_code rc =
-        query(log, PATH("GetCheckpoint"), &request.base, timeout_ms,
-              &courtroll__v1__get_checkpoint_reply__descriptor, &memory, &reply, err);
+        rpc_log_query(log, PATH("GetCheckpoint"), &request.base, timeout_ms,
+                      &courtroll__v1__get_checkpoint_reply__descriptor, &memory, &reply, err);
     if (rc == E_OK) {
         const Courtroll__V1__GetCheckpointReply *answer =
             (const Courtroll__V1__GetCheckpointReply *)reply;
@@ -45,15 +44,15 @@ enum err_code rpc_log_get_checkpoint(struct rpc_log *log, uint32_t timeout_ms, s
     return rc;
 }
 
-static enum err_code proof_read(struct proof *out, const ProtobufCBinaryData *hashes, size_t count,
-                                struct err *err)
+enum err_code rpc_log_take_proof(struct proof *out, const ProtobufCBinaryData *hashes, size_t count,
+                                 struct err *err)
 {
     if (count > PROOF_HASHES_MAX) {
-        return malformed(err, "too long a proof");
+        return rpc_log_malformed(err, "too long a proof");
     }
     for (size_t i = 0; i < count; i++) {
         if (!rpc_log_take_hash(&out->hashes[i], hashes[i])) {
-            return malformed(err, "a hash in a proof");
+            return rpc_log_malformed(err, "a hash in a proof");
         }
     }
     out->count = count;
@@ -66,9 +65,9 @@ static enum err_code inclusion_read(struct rpc_log_inclusion *out, struct buf *n
 {
     struct rpc_log_inclusion inclusion = { .index = answer->index, .size = answer->size };
     if (!rpc_log_take_hash(&inclusion.leaf_hash, answer->leaf_hash)) {
-        return malformed(err, "a leaf hash");
+        return rpc_log_malformed(err, "a leaf hash");
     }
-    if (proof_read(&inclusion.proof, answer->hashes, answer->n_hashes, err) != E_OK ||
+    if (rpc_log_take_proof(&inclusion.proof, answer->hashes, answer->n_hashes, err) != E_OK ||
         buf_append(note, rpc_log_span(answer->note), err) != E_OK) {
         return err->code;
     }
@@ -94,8 +93,8 @@ enum err_code rpc_log_get_inclusion(struct rpc_log *log, struct rpc_log_entry en
     arena_init(&memory, RPC_LOG_MEMORY_MAX);
     const ProtobufCMessage *reply = NULL;
     enum err_code rc =
-        query(log, PATH("GetInclusionProof"), &request.base, timeout_ms,
-              &courtroll__v1__get_inclusion_proof_reply__descriptor, &memory, &reply, err);
+        rpc_log_query(log, PATH("GetInclusionProof"), &request.base, timeout_ms,
+                      &courtroll__v1__get_inclusion_proof_reply__descriptor, &memory, &reply, err);
     if (rc == E_OK) {
         rc = inclusion_read(out, note, (const Courtroll__V1__GetInclusionProofReply *)reply, err);
     }
@@ -114,13 +113,13 @@ enum err_code rpc_log_get_consistency(struct rpc_log *log, uint64_t old_size, ui
     struct arena memory;
     arena_init(&memory, RPC_LOG_MEMORY_MAX);
     const ProtobufCMessage *reply = NULL;
-    enum err_code rc =
-        query(log, PATH("GetConsistencyProof"), &request.base, timeout_ms,
-              &courtroll__v1__get_consistency_proof_reply__descriptor, &memory, &reply, err);
+    enum err_code rc = rpc_log_query(log, PATH("GetConsistencyProof"), &request.base, timeout_ms,
+                                     &courtroll__v1__get_consistency_proof_reply__descriptor,
+                                     &memory, &reply, err);
     if (rc == E_OK) {
         const Courtroll__V1__GetConsistencyProofReply *answer =
             (const Courtroll__V1__GetConsistencyProofReply *)reply;
-        rc = proof_read(out, answer->hashes, answer->n_hashes, err);
+        rc = rpc_log_take_proof(out, answer->hashes, answer->n_hashes, err);
         *size = rc == E_OK ? answer->new_size : *size;
     }
     arena_clear(&memory);
@@ -141,8 +140,9 @@ enum err_code rpc_log_get_receipt(struct rpc_log *log, struct rpc_log_entry entr
     struct arena memory;
     arena_init(&memory, RPC_LOG_MEMORY_MAX);
     const ProtobufCMessage *reply = NULL;
-    enum err_code rc = query(log, PATH("GetReceipt"), &request.base, timeout_ms,
-                             &courtroll__v1__get_receipt_reply__descriptor, &memory, &reply, err);
+    enum err_code rc =
+        rpc_log_query(log, PATH("GetReceipt"), &request.base, timeout_ms,
+                      &courtroll__v1__get_receipt_reply__descriptor, &memory, &reply, err);
     if (rc == E_OK) {
         const Courtroll__V1__GetReceiptReply *answer =
             (const Courtroll__V1__GetReceiptReply *)reply;
@@ -152,7 +152,7 @@ enum err_code rpc_log_get_receipt(struct rpc_log *log, struct rpc_log_entry entr
     return rc;
 }
 
-static void text_read(char out[static RPC_LOG_TEXT_MAX], ProtobufCBinaryData bytes)
+void rpc_log_take_text(char out[static RPC_LOG_TEXT_MAX], ProtobufCBinaryData bytes)
 {
     size_t len = bytes.len < RPC_LOG_TEXT_MAX ? bytes.len : RPC_LOG_TEXT_MAX - 1;
     if (len > 0) {
@@ -161,12 +161,29 @@ static void text_read(char out[static RPC_LOG_TEXT_MAX], ProtobufCBinaryData byt
     out[len] = 0;
 }
 
+static void witnesses_read(struct rpc_log_status *out, const Courtroll__V1__GetStatusReply *answer)
+{
+    out->witness_count =
+        answer->n_witnesses < RPC_LOG_WITNESSES_MAX ? answer->n_witnesses : RPC_LOG_WITNESSES_MAX;
+    for (size_t i = 0; i < out->witness_count; i++) {
+        const Courtroll__V1__WitnessStatus *from = answer->witnesses[i];
+        struct rpc_log_witness *to = &out->witnesses[i];
+        rpc_log_take_text(to->name, from->name);
+        rpc_log_take_text(to->problem, from->problem);
+        to->is_ok = from->ok != 0;
+        to->size = from->size;
+        to->timestamp = from->timestamp;
+        to->cosignatures = from->cosignatures;
+        to->failures = from->failures;
+    }
+}
+
 static void status_read(struct rpc_log_status *out, const Courtroll__V1__GetStatusReply *answer)
 {
-    text_read(out->origin, answer->origin);
-    text_read(out->reason, answer->reason);
-    text_read(out->rollback_check, answer->rollback_check);
-    text_read(out->version, answer->version);
+    rpc_log_take_text(out->origin, answer->origin);
+    rpc_log_take_text(out->reason, answer->reason);
+    rpc_log_take_text(out->rollback_check, answer->rollback_check);
+    rpc_log_take_text(out->version, answer->version);
     out->is_admitting = answer->admitting != 0;
     out->is_degraded = answer->degraded != 0;
     out->durable_size = answer->durable_size;
@@ -180,6 +197,7 @@ static void status_read(struct rpc_log_status *out, const Courtroll__V1__GetStat
     out->entries_logged = answer->entries_logged;
     out->duplicates = answer->duplicates;
     out->rss_anon_bytes = answer->rss_anon_bytes;
+    witnesses_read(out, answer);
 }
 
 enum err_code rpc_log_get_status(struct rpc_log *log, uint32_t timeout_ms,
@@ -189,8 +207,9 @@ enum err_code rpc_log_get_status(struct rpc_log *log, uint32_t timeout_ms,
     struct arena memory;
     arena_init(&memory, RPC_LOG_MEMORY_MAX);
     const ProtobufCMessage *reply = NULL;
-    enum err_code rc = query(log, PATH("GetStatus"), &request.base, timeout_ms,
-                             &courtroll__v1__get_status_reply__descriptor, &memory, &reply, err);
+    enum err_code rc =
+        rpc_log_query(log, PATH("GetStatus"), &request.base, timeout_ms,
+                      &courtroll__v1__get_status_reply__descriptor, &memory, &reply, err);
     if (rc == E_OK) {
         status_read(out, (const Courtroll__V1__GetStatusReply *)reply);
     }
@@ -248,7 +267,7 @@ enum err_code rpc_log_entries_next(struct rpc_log_entries *entries, struct rpc_l
                        buf_span(&entries->bytes));
     if (answer == NULL || answer->n_entries == 0 || answer->n_entries > TILE_WIDTH ||
         answer->first != entries->next) {
-        return malformed(err, "entries out of order");
+        return rpc_log_malformed(err, "entries out of order");
     }
     for (size_t i = 0; i < answer->n_entries; i++) {
         entries->spans[i] = rpc_log_span(answer->entries[i]);
@@ -297,7 +316,7 @@ enum err_code rpc_log_watch_next(struct rpc_log_watch *watch, struct buf *note, 
             (const Courtroll__V1__GetCheckpointReply *)rpc_log_unpack(
                 &courtroll__v1__get_checkpoint_reply__descriptor, &memory, buf_span(&bytes));
         rc = answer != NULL ? buf_append(note, rpc_log_span(answer->note), err)
-                            : malformed(err, "a checkpoint");
+                            : rpc_log_malformed(err, "a checkpoint");
     }
     arena_clear(&memory);
     buf_clear(&bytes);

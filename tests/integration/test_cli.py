@@ -65,8 +65,9 @@ class General(Case):
     def test_help_and_version(self):
         self.assertIn("Commands:", self.expect(0, "--help").stdout)
         self.assertRegex(self.expect(0, "--version").stdout, r"^courtroll \d+\.\d+\.\d+\n$")
-        for command in "keygen checkpoint prove verify policy fsck".split():
-            text = self.expect(0, command, "--help").stdout
+        for command in ("keygen", "checkpoint", "prove", "verify", "verify-fork", "policy", "fsck",
+                        "cosign", "cosign export", "cosign sign", "cosign import"):
+            text = self.expect(0, *command.split(), "--help").stdout
             self.assertTrue(text.startswith(f"usage: courtroll {command} "), text)
             self.assertIn("Examples:", text)
 
@@ -199,7 +200,9 @@ class Verify(Case):
                          [1790000001, 1790000002, 1790000003])
         self.assertEqual(got["policy_sha256"],
                          hashlib.sha256(LOG.policy().encode()).hexdigest())
-        for word in ("299", "700", LOG.key.name, "w3 at 2026-09-21T", got["policy_sha256"]):
+        self.assertEqual((got["quorum_met"], got["f"]), (True, 1))
+        for word in ("299", "700", LOG.key.name, "w3 at 2026-09-21T", got["policy_sha256"],
+                     "2 of (w1, w2, w3): reached"):
             self.assertIn(word, out)
 
     def test_dates_by_the_quorum_that_is_earliest(self):
@@ -207,8 +210,8 @@ class Verify(Case):
         out, got = self.verify(0, "PASS", LOG.proof(299, note))
         self.assertEqual(got["no_later_than"], 1790000300)
         self.assertIsNone(got["sequenced_after"])
-        self.assertIn("no later than", out)
-        self.assertIn("no time evidence before", out)
+        self.assertIn("no later than 2026-09-21T14:18:20Z", out)
+        self.assertIn("sequenced after: no time evidence in this receipt", out)
 
     def test_any_index_of_any_small_log(self):
         for size in (1, 2, 3, 5, 8):
@@ -236,9 +239,14 @@ class Verify(Case):
     def test_no_quorum(self):
         note = LOG.note((None, None, 1790000003))
         out, got = self.verify(1, "NO QUORUM", LOG.proof(299, note))
-        self.assertEqual([w["name"] for w in got["witnesses"]], ["w3"])
+        self.assertEqual([(w["name"], w["cosigned"], w["time"]) for w in got["witnesses"]],
+                         [("w1", False, None), ("w2", False, None), ("w3", True, 1790000003)])
         self.assertFalse(got["quorum_met"])
+        self.assertIsNone(got["no_later_than"])
         self.assertNotIn("no later than", out)
+        for word in ("w1: no cosignature", "w2: no cosignature", "w3 at 2026-09-21T",
+                     "2 of (w1, w2, w3): not reached"):
+            self.assertIn(word, out)
 
     def test_a_bad_cosignature_does_not_hide_the_others(self):
         text = LOG.text()

@@ -81,6 +81,7 @@ static void what_is_proved_verifies(void **state)
         assert_string_equal(verdict.origin, "example.com/log");
         assert_int_equal(verdict.witness_count, LOG_DIR_WITNESSES);
         assert_true(verdict.has_quorum_rule);
+        assert_int_equal(verdict.no_later_than, LOG_DIR_TIME + 1); /* the second of two */
         assert_int_equal(courtroll_prove(fixture.log, fixture.policy, hash, &by_hash, &error),
                          COURTROLL_OK);
         assert_int_equal(courtroll_verify(fixture.policy, bytes_of_proof(&by_hash),

@@ -305,6 +305,44 @@ static void a_directory_that_is_not_there_is_not_found(void **state)
     assert_null(reader);
 }
 
+/* Every older size, with its first, a middle and its last entry. */
+static void older_trees_are_proved_from_the_tiles_of_a_newer_one(void **state)
+{
+    (void)state;
+    enum {
+        SIZE = 600
+    };
+    struct fixture fixture;
+    struct err err;
+    make(&fixture, SIZE);
+    struct compact_range range;
+    compact_range_init(&range);
+    for (uint64_t size = 1; size < SIZE; size++) {
+        struct hash leaf = leaf_of(size - 1);
+        compact_range_append(&range, &leaf, NULL, NULL);
+        struct hash expected = compact_range_root(&range);
+        if (size % 7 != 0 && size % 256 > 1) {
+            continue;
+        }
+        const uint64_t indices[] = { 0, size / 2, size - 1 };
+        for (size_t i = 0; i < 3; i++) {
+            struct log_fetch_older older = { .size = size };
+            assert_int_equal(log_fetch_older(&fixture.address, SIZE, &fixture.log.checkpoint.root,
+                                             indices[i], &older, &err),
+                             E_OK);
+            struct hash entry = leaf_of(indices[i]);
+            assert_true(hash_is_equal(&older.root, &expected));
+            assert_int_equal(proof_verify_inclusion(&older.inclusion, indices[i], size, &entry,
+                                                    &expected, &err),
+                             E_OK);
+            assert_int_equal(proof_verify_consistency(&older.consistency, size, SIZE, &expected,
+                                                      &fixture.log.checkpoint.root, &err),
+                             E_OK);
+        }
+    }
+    drop(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_is_never_believed),
         cmocka_unit_test(an_entry_is_found_by_its_leaf_hash),
         cmocka_unit_test(a_directory_that_is_not_there_is_not_found),
+        cmocka_unit_test(older_trees_are_proved_from_the_tiles_of_a_newer_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
