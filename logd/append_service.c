@@ -7,12 +7,14 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/queue.h>
 
 enum {
     WITNESSED_WAIT_MS = 30 * 1000,
     ANSWER_MARGIN_MS = 100, /* before the caller's deadline */
-    TICK_MS = 50,
+    TICK_MS = 50,           /* while somebody waits */
+    REASON_MAX = 512,       /* bytes */
     UNPACKED_SMALL = 4096,
     UNPACKED_BYTES_MAX = 2 * CALL_BYTES_MAX + 64 * ENTRIES_PER_CALL_MAX,
     RECEIPT_BYTES_MAX = PROOF_FILE_BYTES_MAX,
@@ -32,7 +34,9 @@ struct append_call {
 
 struct append_service {
     struct parts *parts;
-    uv_timer_t timer;
+    uv_timer_t timer; /* runs while somebody waits */
+    uv_async_t wake;  /* somebody does now */
+    int open_handles;
     void *closed_ctx;
     void (*on_closed)(void *ctx);
 
@@ -112,6 +116,18 @@ static bool has_room(const struct append_call *append, const struct buf *receipt
     return rpc_call_has_room(append->call, bytes);
 }
 
+/* What keeps the entries from being witnessed. */
+static void put_reason(struct parts *parts, char *out, size_t out_max)
+{
+    char words[REASON_MAX];
+    if (!publisher_is_degraded(parts->publisher, words, sizeof words)) {
+        publisher_missing(parts->publisher, words, sizeof words);
+    }
+    private_paths_hide(&parts->private_paths, words, sizeof words);
+    snprintf(out, out_max, "not published in time%s%.300s: the entries are durable",
+             words[0] == 0 ? "" : ": ", words);
+}
+
 /* On a worker: everything that takes time, then the answer. */
 static void finish(void *arg)
 {
@@ -123,22 +139,27 @@ static void finish(void *arg)
         buf_init(&receipts[i], RECEIPT_BYTES_MAX);
     }
     struct err err = { .msg = "" };
-    const char *reason = "";
+    char reason[REASON_MAX] = "";
     if (append->wants_promise &&
         signing_promise(&append->service->parts->signing, &promise, append->submission->indices,
                         append->submission->leaves, count, &err) != E_OK) {
         log_error(LOG_LEVEL_ERROR, "promise_failed", &err);
-        reason = "the promise key does not sign now: the entries are durable";
+        snprintf(reason, sizeof reason,
+                 "the promise key does not sign now: the entries are durable");
     }
-    bool has_receipts = append->wants_witnessed && make_receipts(append, receipts, &err) == E_OK;
+    struct parts *parts = append->service->parts;
+    bool is_witnessed =
+        append->wants_witnessed && append->last < publisher_witnessed(parts->publisher);
+    bool has_receipts = is_witnessed && make_receipts(append, receipts, &err) == E_OK;
     if (append->wants_witnessed && !has_receipts) {
-        reason = "not published in time: the entries are durable";
+        put_reason(parts, reason, sizeof reason);
     } else if (has_receipts && !has_room(append, receipts)) {
         has_receipts = false;
-        reason =
-            "too many answers wait to be read: the entries are durable, ask for their receipts";
+        snprintf(reason, sizeof reason,
+                 "too many answers wait to be read: the entries are durable, ask for their "
+                 "receipts");
     }
-    /* A policy without witnesses is met by publication: it is the caller's own policy that counts. */
+    /* What is published has met the log's policy: it is the caller's own policy that counts. */
     reply(append, buf_span(&promise), has_receipts ? receipts : NULL, has_receipts, reason);
     for (size_t i = 0; i < count; i++) {
         buf_clear(&receipts[i]);
@@ -160,9 +181,14 @@ static void wait_for_publication(struct append_call *append)
         append->last = index > append->last ? index : append->last;
     }
     pthread_mutex_lock(&service->mutex);
-    bool is_ready = service->is_ending || append->last < published_size(service->parts->published);
+    bool is_ready =
+        service->is_ending || append->last < publisher_witnessed(service->parts->publisher);
+    bool is_first = !is_ready && TAILQ_EMPTY(&service->waiting);
     if (!is_ready) {
         TAILQ_INSERT_TAIL(&service->waiting, append, next);
+    }
+    if (is_first) { /* while locked: nobody waits, and so nothing closes, once is_ending is set */
+        uv_async_send(&service->wake);
     }
     pthread_mutex_unlock(&service->mutex);
     if (is_ready) {
@@ -317,8 +343,9 @@ void append_on_call(void *ctx, struct rpc_call *call, struct span message)
 
 /* -- Waiting: loop thread -- */
 
-/* Hands to a worker those whose entries are in the tree of `size`, or whose time is up. */
-static void finish_ready(struct append_service *service, uint64_t size, uint64_t now)
+/* Hands to a worker those whose entries are in the tree of `size`, or whose time is up. True when
+ * others still wait. */
+static bool finish_ready(struct append_service *service, uint64_t size, uint64_t now)
 {
     struct append_list ready;
     TAILQ_INIT(&ready);
@@ -332,16 +359,28 @@ static void finish_ready(struct append_service *service, uint64_t size, uint64_t
         }
         append = next;
     }
+    bool is_waited_for = !TAILQ_EMPTY(&service->waiting);
     pthread_mutex_unlock(&service->mutex);
     while ((append = TAILQ_FIRST(&ready)) != NULL) {
         TAILQ_REMOVE(&ready, append, next);
         work_post(service->parts->work, finish, append);
     }
+    return is_waited_for;
 }
 
 static void on_tick(uv_timer_t *timer)
 {
-    finish_ready(timer->data, 0, now_ms());
+    if (!finish_ready(timer->data, 0, now_ms())) {
+        uv_timer_stop(timer);
+    }
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct append_service *service = wake->data;
+    if (service->on_closed == NULL) {
+        uv_timer_start(&service->timer, on_tick, TICK_MS, TICK_MS);
+    }
 }
 
 struct append_service *append_service_new(uv_loop_t *loop, struct parts *parts)
@@ -352,13 +391,15 @@ struct append_service *append_service_new(uv_loop_t *loop, struct parts *parts)
     pthread_mutex_init(&service->mutex, NULL);
     uv_timer_init(loop, &service->timer);
     service->timer.data = service;
-    uv_timer_start(&service->timer, on_tick, TICK_MS, TICK_MS);
+    int rc = uv_async_init(loop, &service->wake, on_wake);
+    assert(rc == 0);
+    service->wake.data = service;
     return service;
 }
 
 void append_service_on_published(struct append_service *service)
 {
-    finish_ready(service, published_size(service->parts->published), 0);
+    finish_ready(service, publisher_witnessed(service->parts->publisher), 0);
 }
 
 void append_service_flush(struct append_service *service)
@@ -369,9 +410,12 @@ void append_service_flush(struct append_service *service)
     finish_ready(service, UINT64_MAX, UINT64_MAX);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct append_service *service = handle->data;
+    if (--service->open_handles > 0) {
+        return;
+    }
     void *ctx = service->closed_ctx;
     void (*on_closed)(void *) = service->on_closed;
     pthread_mutex_destroy(&service->mutex);
@@ -384,5 +428,7 @@ void append_service_close(struct append_service *service, void *ctx, void (*on_c
     assert(TAILQ_EMPTY(&service->waiting));
     service->closed_ctx = ctx;
     service->on_closed = on_closed;
-    uv_close((uv_handle_t *)&service->timer, on_timer_closed);
+    service->open_handles = 2;
+    uv_close((uv_handle_t *)&service->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&service->wake, on_handle_closed);
 }

@@ -4,22 +4,17 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "logd/append_service.h"
-#include "logd/data_dir.h"
+#include "logd/cosign_service.h"
 #include "logd/http_service.h"
+#include "logd/opening.h"
 #include "logd/read_service.h"
-#include "logd/recovery.h"
-#include "logd/settings.h"
 #include "logd/stream_service.h"
+#include "net/process.h"
 #include "net/rpc_health.h"
 #include "net/rpc_server.h"
-#include "store/journal_file.h"
-#include "store/tiles_posix.h"
 
 #include <assert.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -29,7 +24,7 @@ enum {
     WORK_RUNNING_MAX = 2, /* receipts, proofs and promises */
     /* libuv's workers, one for each thing that can run at a time: all of these, a round's step, and
      * the stop, which waits for what the others do. */
-    UV_WORKERS = WORK_RUNNING_MAX + HTTP_SERVICE_WORKERS + 1 + 1,
+    UV_WORKERS = WORK_RUNNING_MAX + HTTP_SERVICE_WORKERS + WITNESS_CLIENT_WORKERS + 1 + 1,
     CALLS_MAX = 16384, /* of gRPC, not answered; their entries have bounds of their own */
     UNINDEXED_MAX = 256 * 1024,
     UNSTORED_BYTES_MAX = 64 * 1024 * 1024, /* tiles in memory, but for those of a batch */
@@ -37,20 +32,20 @@ enum {
     STOP_MS = 5000, /* and then for everything else: peers that do not read, a slow disk */
     DRAIN_POLL_MS = 20,
     HEALTH_MS = 1000,
-    INDEX_WAIT_MS = 500, /* most restarts: so that who waits for event=ready is admitted at once */
+    /* Most restarts: so that who waits for event=ready is admitted at once. */
+    INDEX_WAIT_MS = 500,
+    CHECK_WAIT_MS = 2000,
     GRACE_MS = 500,
 };
 
 struct daemon {
     struct settings settings;
-    struct data_dir dir;
-    struct journal *journal;
+    struct opening opening;
     struct parts parts;
-    struct recovered recovered; /* between recovery and the sequencer's start */
-    bool is_misconfigured;      /* what kept it from starting was the policy */
     bool has_published;
-    bool is_paused; /* the start check has not passed: nothing is signed or admitted */
-    struct err pause_err;
+    bool has_signed;  /* a note is published, or signed in this run */
+    bool is_paused;   /* nothing is signed or admitted in this run */
+    bool is_checking; /* nor is it until enough witnesses have been asked */
 
     uv_loop_t loop;
     uv_signal_t sigterm, sigint;
@@ -61,8 +56,9 @@ struct daemon {
     struct stream_service *streams;
     struct http_service *http;
     struct rpc_server *rpc;
-    char http_text[SETTINGS_LISTEN_MAX * (ADDRESS_TEXT_MAX + 1)];
+    char http_text[LISTEN_TEXT_MAX + 1];
     bool is_ready;
+    bool is_check_overdue; /* it serves reads meanwhile, and says so */
     uint64_t drain_until_ms;
     int open; /* parts on the loop that are not closed yet */
 };
@@ -70,135 +66,6 @@ struct daemon {
 static uint64_t now_ms(void)
 {
     return uv_hrtime() / 1000000;
-}
-
-/* -- Opening: stores, then the tree, then what was signed -- */
-
-static enum err_code read_checkpoint(struct daemon *d, struct buf *note, struct checkpoint *out,
-                                     struct err *err)
-{
-    enum err_code rc = tiles_read(d->parts.tiles, "checkpoint", note, err);
-    if (rc == E_OK) {
-        rc = checkpoint_open(out, buf_span(note), &d->parts.signing.log.vkey,
-                             signing_origin(&d->parts.signing), err);
-    }
-    return rc;
-}
-
-/* One replay of the journal, and the trees of all checkpoints that there are. */
-static enum err_code recover(struct daemon *d, struct err *err)
-{
-    struct recovery_sizes wanted = { .count = 0 };
-    struct buf note = BUF_INIT(NOTE_BYTES_MAX);
-    struct checkpoint published;
-    if (read_checkpoint(d, &note, &published, err) == E_OK) { /* else load_published tells why */
-        recovery_sizes_add(&wanted, published.size);
-    }
-    buf_clear(&note);
-    signing_wanted_sizes(&d->parts.signing, &wanted);
-    return recovery_run(&d->recovered, d->journal, d->parts.tiles, d->settings.has_dedup, &wanted,
-                        err);
-}
-
-static enum err_code open_stores(struct daemon *d, struct err *err)
-{
-    const struct settings *s = &d->settings;
-    enum err_code rc =
-        signing_open(&d->parts.signing, s->data_dir, s->key, s->promise_key, s->mark_path, err);
-    if (rc == E_OK) {
-        rc = settings_check_policy(s, &d->parts.signing.log.vkey, err);
-        d->is_misconfigured = rc != E_OK;
-    }
-    if (rc == E_OK) {
-        rc = data_dir_open(&d->dir, s->data_dir, &d->parts.signing.log.vkey, err);
-    }
-    if (rc == E_OK) {
-        rc = journal_file_open(&d->journal, d->dir.journal, s->journal_bytes_max, err);
-    }
-    if (rc == E_OK) {
-        rc = tiles_posix_open(&d->parts.tiles, d->dir.log, err);
-    }
-    if (rc == E_OK) {
-        rc = recover(d, err);
-    }
-    if (rc == E_OK && s->has_dedup) {
-        d->parts.indexer =
-            indexer_open(d->dir.index, d->parts.tiles, edge_size(&d->recovered.edge));
-    }
-    return rc;
-}
-
-/* The checkpoint on disk becomes the published tree, if it is one of ours and of this tree. */
-static enum err_code load_published(struct daemon *d, struct err *err)
-{
-    struct buf note = BUF_INIT(NOTE_BYTES_MAX);
-    struct checkpoint checkpoint;
-    struct edge edge;
-    edge_init(&edge);
-    enum err_code rc = read_checkpoint(d, &note, &checkpoint, err);
-    if (rc == E_NOT_FOUND && note.len == 0) { /* nothing was published yet */
-        rc = E_OK;
-        goto out;
-    }
-    if (rc == E_OK) {
-        rc = recovered_edge_at(&d->recovered, &edge, checkpoint.size, d->journal, d->parts.tiles,
-                               err);
-    }
-    if (rc == E_OK) {
-        struct hash root = edge_root(&edge);
-        if (hash_is_equal(&root, &checkpoint.root)) {
-            struct http_body *body = http_body_take(&note);
-            published_set(d->parts.published, published_tree_new(&checkpoint, body, &edge));
-            d->has_published = true;
-            http_body_release(body);
-        } else {
-            rc = err_set(err, E_CORRUPT, "the tree of %llu entries has another root",
-                         (unsigned long long)checkpoint.size);
-        }
-    }
-    if (rc != E_OK) {
-        rc = err_set(err, E_CORRUPT, "the published checkpoint is not of this tree: %s", err->msg);
-    }
-out:
-    edge_clear(&edge);
-    buf_clear(&note);
-    return rc;
-}
-
-/* design: "Start". A restored backup must not sign a second history. */
-static enum err_code check_start(struct daemon *d, struct err *err)
-{
-    enum signing_check check;
-    enum err_code rc = signing_check_start(&d->parts.signing, &d->recovered, d->journal,
-                                           d->parts.tiles, &check, err);
-    recovered_forget_known(&d->recovered);
-    if (rc != E_OK) {
-        return rc;
-    }
-    switch (check) {
-    case SIGNING_CHECK_PASSED:
-        d->parts.rollback_check = "the mark agrees with the journal";
-        break;
-    case SIGNING_CHECK_IMPOSSIBLE:
-        d->parts.rollback_check = "rollback not detectable: no mark-path, no witnesses";
-        log_event(LOG_LEVEL_WARN, "rollback_not_detectable", "advice=%s",
-                  log_quoted_str("set mark-path to a file on another disk").text);
-        break;
-    case SIGNING_CHECK_FAILED:
-        if (d->settings.is_start_unchecked) {
-            d->parts.rollback_check = "overridden by start-unchecked";
-            log_error(LOG_LEVEL_ERROR, "start_unchecked", err);
-            struct journal_head head = journal_head(d->journal);
-            return signing_reset_mark(&d->parts.signing, &head, err);
-        }
-        d->is_paused = true;
-        d->parts.rollback_check = "failed: serving reads only";
-        err_set(&d->pause_err, E_UNAVAILABLE,
-                "this may be a restored backup, so nothing is signed or admitted: %s", err->msg);
-        log_error(LOG_LEVEL_ERROR, "start_check_failed", &d->pause_err);
-        break;
-    }
-    return E_OK;
 }
 
 /* -- Threads -- */
@@ -245,16 +112,60 @@ static void on_snapshot(void *ctx, struct snapshot *snapshot)
 
 static void report_ready(struct daemon *d);
 
+/* From here on there is a mark, or a note, to compare with: entries may come. */
+static void on_signed(void *ctx)
+{
+    struct daemon *d = ctx;
+    if (!d->has_signed) {
+        d->has_signed = true;
+        pool_open(d->parts.pool);
+    }
+    if (d->parts.policy != NULL) {
+        report_ready(d); /* a quorum may be long in coming */
+    }
+}
+
 static void on_published(void *ctx)
 {
     struct daemon *d = ctx;
-    if (!d->has_published) {
-        pool_open(d->parts.pool);
-    }
     d->has_published = true;
     append_service_on_published(d->append);
     stream_service_on_published(d->streams);
     report_ready(d);
+}
+
+static void close_until_signed(struct daemon *d)
+{
+    /* Size 0 is signed before anything else: then there is always a mark to compare with. */
+    pool_close(d->parts.pool, "the log has not signed its first checkpoint yet");
+}
+
+static void on_checked(void *ctx, const char *reason)
+{
+    struct daemon *d = ctx;
+    if (reason != NULL) {
+        struct buf words = BUF_INIT(STATUS_REASON_MAX + POLICY_BYTES_MAX);
+        /* The reason, which says what helps, first: readers of both may get the beginning only. */
+        buf_putf(&words, "%s: %s", reason, d->opening.pause_err.msg);
+        pool_close(d->parts.pool, buf_c_str(&words));
+        buf_clear(&words);
+        return;
+    }
+    d->is_checking = false;
+    d->parts.rollback_check = "the witnesses have shown no newer history";
+    if (d->has_signed) {
+        pool_open(d->parts.pool);
+        report_ready(d);
+    } else {
+        close_until_signed(d);
+    }
+}
+
+static void on_halted(void *ctx, const char *reason)
+{
+    struct daemon *d = ctx;
+    d->parts.rollback_check = "failed: another history of this log is out";
+    pool_end(d->parts.pool, reason);
 }
 
 /* Entries below are in full tiles, whether these are stored or not. */
@@ -280,14 +191,25 @@ static void start_publisher(struct daemon *d)
         .loop = &d->loop,
         .signing = &d->parts.signing,
         .tiles = d->parts.tiles,
+        .cache = d->parts.cache,
         .published = d->parts.published,
+        .policy = d->parts.policy,
+        .data_dir = d->settings.data_dir,
         .interval_ms = d->settings.checkpoint_interval_ms,
-        .stored = d->recovered.stored,
+        .stored = d->opening.recovered.stored,
         .is_paused = d->is_paused,
+        .is_checking = d->is_checking,
         .ctx = d,
+        .on_signed = on_signed,
         .on_published = on_published,
+        .on_checked = on_checked,
+        .on_halted = on_halted,
     };
     d->parts.publisher = publisher_new(&options);
+    for (size_t i = 0; i < d->opening.exported.count; i++) {
+        publisher_add_note(d->parts.publisher, d->opening.exported.items[i].tree, true);
+    }
+    exported_notes_clear(&d->opening.exported);
 }
 
 /* To the sequencer all tiles are indexed: while the index catches up with them no entry can be looked
@@ -302,10 +224,11 @@ static void start_sequencer(struct daemon *d)
         .unstored_bytes_max = UNSTORED_BYTES_MAX,
     };
     struct sequencer_thread_options options = {
-        .sequencer = sequencer_new(&limits, &d->recovered.edge, &d->recovered.recent,
-                                   d->recovered.stored, tiled_size(&d->recovered.edge)),
+        .sequencer =
+            sequencer_new(&limits, &d->opening.recovered.edge, &d->opening.recovered.recent,
+                          d->opening.recovered.stored, tiled_size(&d->opening.recovered.edge)),
         .pool = d->parts.pool,
-        .journal = d->journal,
+        .journal = d->opening.journal,
         .integrator = d->parts.integrator,
         .indexer = d->parts.indexer,
         .tiles = d->parts.cache,
@@ -321,9 +244,9 @@ static void start_sequencer(struct daemon *d)
  * for the tiles that are missing. */
 static void store_unstored(struct daemon *d, uint64_t size)
 {
-    on_store_failed(d, &d->recovered.unstored_err);
-    integrator_add(d->parts.integrator, d->recovered.unstored, size);
-    d->recovered.unstored = NULL;
+    on_store_failed(d, &d->opening.recovered.unstored_err);
+    integrator_add(d->parts.integrator, d->opening.recovered.unstored, size);
+    d->opening.recovered.unstored = NULL;
 }
 
 static void start_parts(struct daemon *d)
@@ -334,18 +257,21 @@ static void start_parts(struct daemon *d)
     d->parts.cache = tile_cache_new(d->parts.tiles, CACHE_BYTES);
     d->parts.pool = pool_new(d->settings.pool_entries_max, d->settings.pool_bytes_max);
     if (d->is_paused) {
-        pool_end(d->parts.pool, d->pause_err.msg);
-    } else if (!d->has_published) {
-        /* Size 0 is signed before anything else: then there is always a mark to compare with. */
-        pool_close(d->parts.pool, "the log has not published its first checkpoint yet");
+        pool_end(d->parts.pool, d->opening.pause_err.msg);
+    } else if (d->is_checking) {
+        pool_close(d->parts.pool, d->opening.pause_err.msg);
+    } else if (!d->has_signed) {
+        close_until_signed(d);
     }
     start_publisher(d);
-    bool is_behind = d->recovered.unstored_err.code != E_OK;
-    uint64_t size = edge_size(&d->recovered.edge), tiled = tiled_size(&d->recovered.edge);
+    bool is_behind = d->opening.recovered.unstored_err.code != E_OK;
+    uint64_t size = edge_size(&d->opening.recovered.edge),
+             tiled = tiled_size(&d->opening.recovered.edge);
     struct integrator_callbacks stored = { d, on_stored, on_store_failed };
-    d->parts.integrator = integrator_start(d->parts.tiles, is_behind ? d->recovered.stored : size,
-                                           INTEGRATOR_WORKERS, &stored);
-    struct index_job *tail = tail_job(&d->recovered.edge);
+    d->parts.integrator =
+        integrator_start(d->parts.tiles, is_behind ? d->opening.recovered.stored : size,
+                         INTEGRATOR_WORKERS, &stored);
+    struct index_job *tail = tail_job(&d->opening.recovered.edge);
     start_sequencer(d);
     if (is_behind) {
         store_unstored(d, size);
@@ -364,40 +290,25 @@ static void start_parts(struct daemon *d)
 
 static enum err_code start_rpc(struct daemon *d, struct err *err)
 {
-    struct rpc_method methods[1 + READ_METHODS + STREAM_METHODS] = {
+    struct rpc_method methods[1 + READ_METHODS + STREAM_METHODS + COSIGN_METHODS] = {
         { .path = "/courtroll.v1.Log/Append", .ctx = d->append, .on_call = append_on_call },
     };
     read_service_methods(&d->parts, methods + 1);
     stream_service_methods(d->streams, methods + 1 + READ_METHODS);
+    cosign_service_methods(&d->parts, methods + 1 + READ_METHODS + STREAM_METHODS);
     struct rpc_server_config config = {
-        .listen_count = d->settings.grpc_count,
-        .tls_cert_path = d->settings.tls_cert,
-        .tls_key_path = d->settings.tls_key,
-        .tls_client_ca_path = d->settings.tls_client_ca,
         .methods = methods,
         .method_count = sizeof methods / sizeof methods[0],
         .calls_max = CALLS_MAX,
     };
-    for (size_t i = 0; i < d->settings.grpc_count; i++) {
-        config.listen[i] = d->settings.grpc[i];
-    }
+    listen_set_rpc(&d->settings.listen, &config);
     return rpc_server_start(&d->rpc, &config, err);
 }
 
 static enum err_code start_surfaces(struct daemon *d, struct err *err)
 {
     struct buf http = BUF_INIT(sizeof d->http_text);
-    enum err_code rc = E_OK;
-    for (size_t i = 0; i < d->settings.http_count && rc == E_OK; i++) {
-        struct address bound;
-        rc = http_service_listen(d->http, &d->settings.http[i], &bound, err);
-        if (rc == E_OK) {
-            buf_put_str(&http, i == 0 ? "" : ",");
-            address_put(&http, &bound);
-        } else {
-            err_wrap(err, "http-listen");
-        }
-    }
+    enum err_code rc = http_service_listen(d->http, &d->settings.listen, &http, err);
     if (rc == E_OK) {
         memcpy(d->http_text, buf_c_str(&http), http.len + 1);
         rc = start_rpc(d, err);
@@ -417,20 +328,26 @@ static void on_health_timer(uv_timer_t *timer)
 /* Once a checkpoint is there to be read: a log that has signed nothing yet does so first. */
 static void report_ready(struct daemon *d)
 {
-    bool is_readable = d->has_published || d->is_paused;
+    bool is_readable = (d->has_signed && !d->is_checking) || d->is_paused || d->is_check_overdue;
     if (d->is_ready || !is_readable || d->rpc == NULL || atomic_load(&d->parts.is_stopping)) {
         return;
     }
     d->is_ready = true;
     on_health_timer(&d->health_timer);
     uv_timer_start(&d->health_timer, on_health_timer, HEALTH_MS, HEALTH_MS);
-    struct buf grpc = BUF_INIT(SETTINGS_LISTEN_MAX * (RPC_ADDRESS_MAX + 1));
-    for (size_t i = 0; i < d->settings.grpc_count; i++) {
-        buf_putf(&grpc, "%s%s", i == 0 ? "" : ",", rpc_server_address(d->rpc, i));
-    }
+    struct buf grpc = BUF_INIT(LISTEN_TEXT_MAX + 1);
+    listen_put_rpc(&d->settings.listen, d->rpc, &grpc);
     log_event(LOG_LEVEL_INFO, "ready", "http=%s grpc=%s", d->http_text, buf_c_str(&grpc));
     buf_clear(&grpc);
     sd_notify(0, "READY=1");
+}
+
+/* The witnesses are slow to show what they hold. */
+static void on_check_overdue(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    d->is_check_overdue = true;
+    report_ready(d);
 }
 
 /* -- Stopping: drain, surfaces, threads, loop -- */
@@ -487,7 +404,9 @@ static void on_http_ended(void *ctx)
 static bool is_drained(const struct daemon *d)
 {
     uint64_t durable = sequencer_thread_stats(d->parts.sequencer).durable_size;
-    return pool_entries(d->parts.pool) == 0 && published_size(d->parts.published) == durable;
+    bool is_quiet = d->is_paused || d->is_checking || publisher_is_halted(d->parts.publisher);
+    return is_quiet ||
+           (pool_entries(d->parts.pool) == 0 && published_size(d->parts.published) == durable);
 }
 
 /* Nobody waits for an answer any more, and what was acknowledged is in the journal: what is missing is
@@ -502,7 +421,7 @@ static void on_stop_overdue(uv_timer_t *timer)
 static void on_drain_tick(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
-    if (!is_drained(d) && !d->is_paused && now_ms() < d->drain_until_ms) {
+    if (!is_drained(d) && now_ms() < d->drain_until_ms) {
         return;
     }
     uv_timer_start(&d->drain_timer, on_stop_overdue, STOP_MS, 0);
@@ -567,6 +486,9 @@ static enum daemon_exit serve(struct daemon *d)
         begin_stop(d, 0);
     } else {
         report_ready(d);
+        if (d->is_checking) {
+            uv_timer_start(&d->health_timer, on_check_overdue, CHECK_WAIT_MS, 0);
+        }
     }
     publisher_start(d->parts.publisher, d->parts.sequencer,
                     sequencer_thread_stats(d->parts.sequencer).durable_size);
@@ -581,72 +503,44 @@ static enum daemon_exit serve(struct daemon *d)
     return code;
 }
 
-/* As many descriptors as we may have: one a connection. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
-/* With fewer workers than we count on a stop could wait for ever, whatever the environment says. To be
- * called before there are threads and before libuv's first work. */
-static void set_uv_workers(void)
-{
-    char text[16];
-    snprintf(text, sizeof text, "%d", UV_WORKERS);
-    setenv("UV_THREADPOOL_SIZE", text, 1);
-}
-
-static void prepare_process(void)
-{
-    signal(SIGPIPE, SIG_IGN);
-    raise_descriptor_limit();
-    set_uv_workers();
-}
-
 enum daemon_exit daemon_run(const struct config *config)
 {
     struct daemon *d = NEW(struct daemon);
     enum daemon_exit code = DAEMON_CONFIGURATION;
     struct err err;
-    d->dir.lock_fd = -1;
+    d->opening.dir.lock_fd = -1;
+    d->opening.settings = &d->settings;
+    d->opening.parts = &d->parts;
     d->parts.started_ms = now_ms();
     d->parts.published = published_new();
-    prepare_process();
+    process_prepare(UV_WORKERS);
     if (settings_read(&d->settings, config, &err) != E_OK) {
         log_error(LOG_LEVEL_ERROR, "configuration", &err);
         goto out;
     }
     d->parts.has_http_add = d->settings.has_http_add;
-    enum err_code rc = open_stores(d, &err);
-    if (rc == E_OK) {
-        rc = load_published(d, &err);
-    }
-    if (rc == E_OK) {
-        rc = check_start(d, &err);
-    }
-    if (rc != E_OK) {
+    if (opening_run(&d->opening, &err) != E_OK) {
         log_error(LOG_LEVEL_ERROR, "cannot_start", &err);
-        code = d->is_misconfigured ? DAEMON_CONFIGURATION : DAEMON_CANNOT_START;
+        code = d->opening.is_misconfigured ? DAEMON_CONFIGURATION : DAEMON_CANNOT_START;
         indexer_stop(d->parts.indexer);
         goto out;
     }
     log_event(LOG_LEVEL_INFO, "recovered", "origin=%s size=%llu published=%llu took_ms=%llu",
               log_quoted_str(signing_origin(&d->parts.signing)).text,
-              (unsigned long long)edge_size(&d->recovered.edge),
+              (unsigned long long)edge_size(&d->opening.recovered.edge),
               (unsigned long long)published_size(d->parts.published),
               (unsigned long long)(now_ms() - d->parts.started_ms));
+    d->has_published = d->opening.has_published;
+    d->has_signed = d->opening.has_signed;
+    d->is_paused = d->opening.is_paused;
+    d->is_checking = d->opening.is_checking;
     code = serve(d);
 out:
-    recovered_clear(&d->recovered);
     published_free(d->parts.published);
-    journal_close(d->journal);
+    opening_clear(&d->opening);
     tiles_close(d->parts.tiles);
-    data_dir_close(&d->dir);
     signing_close(&d->parts.signing);
+    policy_free(d->parts.policy);
     mem_free(d);
     return code;
 }

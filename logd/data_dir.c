@@ -12,17 +12,6 @@ enum {
     FILE_MODE = 0600
 };
 
-static enum err_code lock(struct data_dir *dir, const char *path, struct err *err)
-{
-    char *name = file_join(path, "lock");
-    enum err_code rc = file_lock(name, &dir->lock_fd, err);
-    mem_free(name);
-    if (rc == E_BUSY) {
-        return err_set(err, E_BUSY, "data directory %s is in use by another process", path);
-    }
-    return rc;
-}
-
 /* The first start writes the log's vkey down; every later one must have the same. */
 static enum err_code bind(const char *path, const struct vkey *log, struct err *err)
 {
@@ -57,7 +46,7 @@ enum err_code data_dir_open(struct data_dir *out, const char *path, const struct
     };
     enum err_code rc = file_make_directory(path, PUBLIC_MODE, err);
     if (rc == E_OK) {
-        rc = lock(&dir, path, err);
+        rc = file_lock_directory(path, &dir.lock_fd, err);
     }
     if (rc == E_OK) {
         rc = bind(path, log, err);

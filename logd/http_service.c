@@ -7,11 +7,13 @@
 #include "logd/archive.h"
 #include "logd/log_metrics.h"
 #include "logd/status_page.h"
+#include "net/html.h"
 #include "store/tile_source.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 enum {
     PIPELINED_MAX = 4, /* one answer may be a bundle of 16 MB */
@@ -249,12 +251,26 @@ static void post_add(struct http_service *service, struct http_exchange *exchang
 
 /* -- How it is doing -- */
 
+static void put_witnesses(struct parts *parts, struct buf *text)
+{
+    size_t count;
+    struct witness_status *witnesses = parts_witnesses(parts, &count);
+    for (size_t i = 0; i < count; i++) {
+        buf_put_str(text, "witness ");
+        ascii_put_escaped(text, span_of_str(witnesses[i].name), WITNESS_NAME_SHOWN_MAX);
+        buf_put_str(text, ": ");
+        witness_status_put(text, &witnesses[i], (int64_t)time(NULL));
+        buf_put_str(text, "\n");
+    }
+    mem_free(witnesses);
+}
+
 static void get_health(struct http_service *service, struct http_exchange *exchange,
                        bool must_admit)
 {
     struct status status;
     parts_status(service->parts, &status);
-    struct buf text = BUF_INIT(4096);
+    struct buf text = BUF_INIT(STATUS_PAGE_MAX);
     bool is_ok = must_admit ? status.is_admitting : !status.is_degraded;
     buf_putf(&text, "%s\n", is_ok ? "ok" : must_admit ? "not admitting" : "degraded");
     if (status.reason[0] != 0) {
@@ -265,6 +281,7 @@ static void get_health(struct http_service *service, struct http_exchange *excha
     buf_putf(&text, "durable size: %llu\npublished size: %llu\nrollback check: %s\n",
              (unsigned long long)status.durable_size, (unsigned long long)status.published_size,
              service->parts->rollback_check);
+    put_witnesses(service->parts, &text);
     /* Degraded is not down: reads are served, and often entries are taken. */
     struct http_response response = { .status = must_admit && !is_ok ? 503 : 200,
                                       .content_type = TEXT,
@@ -295,14 +312,21 @@ static void get_status_page(struct http_service *service, struct http_exchange *
     parts_status(service->parts, &status);
     struct published_tree *tree = published_get(service->parts->published);
     struct buf page = BUF_INIT(STATUS_PAGE_MAX);
-    status_page_put(&page, signing_origin(&service->parts->signing), &status,
-                    service->parts->rollback_check,
-                    tree == NULL ? (struct span){ 0 } : http_body_span(tree->note));
+    struct status_page content = {
+        .origin = signing_origin(&service->parts->signing),
+        .status = &status,
+        .rollback_check = service->parts->rollback_check,
+        .note = tree == NULL ? (struct span){ 0 } : http_body_span(tree->note),
+        .now_unix_s = (int64_t)time(NULL),
+    };
+    struct witness_status *witnesses = parts_witnesses(service->parts, &content.witness_count);
+    content.witnesses = witnesses;
+    status_page_put(&page, &content);
+    mem_free(witnesses);
     published_tree_release(tree);
-    const struct http_header policy = { "Content-Security-Policy",
-                                        "default-src 'none'; style-src 'unsafe-inline'" };
+    const struct http_header policy = { "Content-Security-Policy", HTML_POLICY };
     struct http_response response = { .status = 200,
-                                      .content_type = "text/html; charset=utf-8",
+                                      .content_type = HTML_TYPE,
                                       .cache_control = CACHE_NONE,
                                       .headers = &policy,
                                       .header_count = 1,
@@ -356,7 +380,7 @@ struct http_service *http_service_new(uv_loop_t *loop, struct parts *parts)
     struct http_service *service = NEW(struct http_service);
     service->parts = parts;
     service->file_reads = work_new(loop, HTTP_SERVICE_WORKERS);
-    service->metrics = log_metrics_new();
+    service->metrics = log_metrics_new(parts);
     struct http_server_options options = http_server_options_default();
     options.body_bytes_max = ENTRY_BYTES_MAX;
     options.pipelined_max = PIPELINED_MAX;
@@ -371,10 +395,11 @@ struct http_service *http_service_new(uv_loop_t *loop, struct parts *parts)
     return service;
 }
 
-enum err_code http_service_listen(struct http_service *service, const struct address *address,
-                                  struct address *bound, struct err *err)
+enum err_code http_service_listen(struct http_service *service,
+                                  const struct listen_settings *settings, struct buf *text,
+                                  struct err *err)
 {
-    return http_server_listen(service->server, address, bound, err);
+    return listen_http(settings, service->server, text, err);
 }
 
 static void on_wake_closed(uv_handle_t *handle)

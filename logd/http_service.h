@@ -6,7 +6,7 @@
 #define LOGD_HTTP_SERVICE_H
 
 #include "logd/parts.h"
-#include "net/http_server.h"
+#include "net/listen.h"
 
 struct http_service;
 
@@ -16,8 +16,9 @@ enum {
 
 /* Borrows `parts`. */
 struct http_service *http_service_new(uv_loop_t *loop, struct parts *parts);
+/* As listen_http. */
 MUST_USE enum err_code http_service_listen(struct http_service *service,
-                                           const struct address *address, struct address *bound,
+                                           const struct listen_settings *settings, struct buf *text,
                                            struct err *err);
 
 /* Takes no more requests and answers those under way, then calls on_ended from the loop. */

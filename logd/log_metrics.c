@@ -2,6 +2,10 @@
 
 #include "base/alloc.h"
 #include "base/metrics.h"
+#include "logd/witness_metrics.h"
+#include "net/http_metrics.h"
+
+#include <time.h>
 
 /* X(field, name, help): a gauge each. */
 #define GAUGES(X)                                                                                  \
@@ -10,8 +14,9 @@
     X(published_size, "courtroll_published_size", "Size of the published checkpoint.")             \
     X(is_admitting, "courtroll_admitting", "1 while entries are accepted.")                        \
     X(is_degraded, "courtroll_degraded", "1 while something is wrong: see /healthz.")              \
-    X(pool_entries, "courtroll_pool_entries", "Entries accepted and not committed yet.")           \
-    X(http_connections, "courtroll_http_connections", "Open HTTP connections.")
+    X(contradiction, "courtroll_contradiction",                                                    \
+      "1 once a note under our key was met that our tree contradicts: nothing is signed.")         \
+    X(pool_entries, "courtroll_pool_entries", "Entries accepted and not committed yet.")
 
 /* X(field, name, help): a counter each. */
 #define COUNTERS(X)                                                                                \
@@ -20,15 +25,13 @@
     X(duplicates, "courtroll_duplicates_total", "Entries answered with an earlier index.")         \
     X(commits, "courtroll_commits_total", "Journal records committed.")                            \
     X(journal_bytes, "courtroll_journal_bytes_written_total", "Bytes written to the journal.")     \
-    X(corrupt, "courtroll_damaged_reads_total", "Tiles that were not served: wrong bytes.")        \
-    X(requests, "courtroll_http_requests_total", "HTTP requests answered.")                        \
-    X(rejected, "courtroll_http_requests_rejected_total", "HTTP requests the server refused.")     \
-    X(refused, "courtroll_http_connections_refused_total", "HTTP connections over the limit.")     \
-    X(timeouts, "courtroll_http_timeouts_total", "HTTP connections closed for being slow.")        \
-    X(sent, "courtroll_http_sent_bytes_total", "Bytes sent over HTTP.")
+    X(corrupt, "courtroll_damaged_reads_total", "Tiles that were not served: wrong bytes.")
 
 struct log_metrics {
+    struct parts *parts;
     struct metrics *metrics;
+    struct witness_metrics *witnesses;
+    struct http_metrics http;
 #define FIELD(field, name, help) struct metrics_gauge *field;
     GAUGES(FIELD)
 #undef FIELD
@@ -37,9 +40,10 @@ struct log_metrics {
 #undef FIELD
 };
 
-struct log_metrics *log_metrics_new(void)
+struct log_metrics *log_metrics_new(struct parts *parts)
 {
     struct log_metrics *m = NEW(struct log_metrics);
+    m->parts = parts;
     m->metrics = metrics_new();
 #define ADD(field, name, help) m->field = metrics_add_gauge(m->metrics, name, NULL, help);
     GAUGES(ADD)
@@ -47,12 +51,18 @@ struct log_metrics *log_metrics_new(void)
 #define ADD(field, name, help) m->field = metrics_add_counter(m->metrics, name, NULL, help);
     COUNTERS(ADD)
 #undef ADD
+    m->http = http_metrics_add(m->metrics);
+    size_t count;
+    struct witness_status *statuses = parts_witnesses(parts, &count);
+    m->witnesses = witness_metrics_new(m->metrics, statuses, count);
+    mem_free(statuses);
     return m;
 }
 
 void log_metrics_free(struct log_metrics *m)
 {
     if (m != NULL) {
+        witness_metrics_free(m->witnesses);
         metrics_free(m->metrics);
         mem_free(m);
     }
@@ -66,18 +76,18 @@ void log_metrics_put(struct log_metrics *m, struct buf *out, const struct status
     metrics_set(m->published_size, (int64_t)status->published_size);
     metrics_set(m->is_admitting, status->is_admitting);
     metrics_set(m->is_degraded, status->is_degraded);
+    metrics_set(m->contradiction, status->has_contradiction);
     metrics_set(m->pool_entries, (int64_t)status->pool_entries);
-    metrics_set(m->http_connections, http->open_connections);
     metrics_count_total(m->entries, status->stats.entries_logged);
     metrics_count_total(m->entry_bytes, status->stats.bytes_logged);
     metrics_count_total(m->duplicates, status->stats.duplicates);
     metrics_count_total(m->commits, status->stats.commits);
     metrics_count_total(m->journal_bytes, status->stats.journal_bytes_written);
     metrics_count_total(m->corrupt, status->corrupt_count);
-    metrics_count_total(m->requests, http->requests);
-    metrics_count_total(m->rejected, http->rejected_requests);
-    metrics_count_total(m->refused, http->refused_connections);
-    metrics_count_total(m->timeouts, http->timeouts);
-    metrics_count_total(m->sent, http->sent_bytes);
+    http_metrics_set(&m->http, http);
+    size_t count;
+    struct witness_status *statuses = parts_witnesses(m->parts, &count);
+    witness_metrics_set(m->witnesses, statuses, (int64_t)time(NULL));
+    mem_free(statuses);
     metrics_put(out, m->metrics);
 }

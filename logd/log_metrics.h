@@ -7,7 +7,7 @@
 
 struct log_metrics;
 
-struct log_metrics *log_metrics_new(void);
+struct log_metrics *log_metrics_new(struct parts *parts);
 void log_metrics_free(struct log_metrics *metrics);
 
 /* Takes the numbers over and renders them. Requires METRICS_TEXT_BYTES_MAX bytes of room. */

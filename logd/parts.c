@@ -1,5 +1,6 @@
 #include "logd/parts.h"
 
+#include "base/alloc.h"
 #include "base/metrics.h"
 #include "tlog/receipt.h"
 
@@ -26,6 +27,7 @@ void parts_status(struct parts *parts, struct status *out)
         .bytes_written = process.written_bytes,
     };
     out->durable_size = out->stats.durable_size;
+    out->has_contradiction = publisher_is_halted(parts->publisher);
     if (out->stored_size >= out->durable_size / TILE_WIDTH * TILE_WIDTH) {
         out->stored_size = out->durable_size; /* no full tile is missing */
     }
@@ -40,6 +42,14 @@ void parts_status(struct parts *parts, struct status *out)
                  "damaged tiles were met: run courtroll fsck --dir DIR");
     }
     private_paths_hide(&parts->private_paths, out->reason, sizeof out->reason);
+}
+
+struct witness_status *parts_witnesses(struct parts *parts, size_t *count)
+{
+    *count = publisher_witness_count(parts->publisher);
+    struct witness_status *statuses = mem_calloc(*count + 1, sizeof *statuses);
+    publisher_statuses(parts->publisher, statuses);
+    return statuses;
 }
 
 enum err_code parts_put_receipt(struct parts *parts, const struct published_tree *tree,

@@ -5,10 +5,10 @@
 #ifndef LOGD_PARTS_H
 #define LOGD_PARTS_H
 
+#include "base/private_paths.h"
 #include "logd/indexer.h"
 #include "logd/integrator.h"
 #include "logd/pool.h"
-#include "logd/private_paths.h"
 #include "logd/published.h"
 #include "logd/publisher.h"
 #include "logd/sequencer_thread.h"
@@ -29,8 +29,9 @@ struct parts {
     struct sequencer_thread *sequencer;
     struct publisher *publisher;
     struct work *work;
-    struct private_paths private_paths; /* of what peers are told */
-    const char *rollback_check;         /* how a restored backup would be noticed: static words */
+    struct private_paths private_paths;   /* of what peers are told */
+    _Atomic(const char *) rollback_check; /* how a restored backup would be noticed: static words */
+    struct policy *policy;                /* NULL: there are no witnesses */
     bool has_http_add;
     uint64_t started_ms; /* monotonic */
     atomic_bool is_stopping;
@@ -55,8 +56,12 @@ struct status {
     uint64_t uptime_ms;
     size_t pool_entries;
     uint64_t corrupt_count;
+    bool has_contradiction; /* nothing is signed any more */
 };
 void parts_status(struct parts *parts, struct status *out);
+
+/* The witnesses of the policy, *count of them; the caller frees them with mem_free. */
+struct witness_status *parts_witnesses(struct parts *parts, size_t *count);
 
 /* Whether entries are taken now; if not, why, with our paths in it. */
 bool parts_is_admitting(struct parts *parts, char *reason, size_t reason_max);

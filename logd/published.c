@@ -22,6 +22,17 @@ struct published_tree *published_tree_new(const struct checkpoint *checkpoint,
     return &counted->tree;
 }
 
+struct published_tree *published_tree_without_bundle(const struct published_tree *tree)
+{
+    struct edge none;
+    edge_init(&none);
+    struct published_tree *made = published_tree_new(&tree->checkpoint, tree->note, &none);
+    edge_clear(&none);
+    made->edge.range = tree->edge.range;
+    memcpy(made->edge.tiles, tree->edge.tiles, sizeof made->edge.tiles);
+    return made;
+}
+
 struct published_tree *published_tree_hold(struct published_tree *tree)
 {
     atomic_fetch_add(&((struct counted_tree *)tree)->references, 1);

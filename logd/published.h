@@ -20,6 +20,8 @@ struct published_tree {
 /* Counted. `edge` is copied, `note` held. */
 struct published_tree *published_tree_new(const struct checkpoint *checkpoint,
                                           struct http_body *note, const struct edge *edge);
+/* The same, but for the entries of its partial bundle. */
+struct published_tree *published_tree_without_bundle(const struct published_tree *tree);
 struct published_tree *published_tree_hold(struct published_tree *tree);
 void published_tree_release(struct published_tree *tree); /* NULL is fine */
 

@@ -2,208 +2,106 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "logd/archive.h"
-#include "logd/partials.h"
-#include "logd/round.h"
+#include "logd/publisher_parts.h"
 
 #include <assert.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
 enum {
-    CLEAN_MS = 10 * 1000,      /* between two looks for partial tiles that may go */
-    PRUNE_MS = 60 * 60 * 1000, /* between two looks at the archive */
+    CLEAN_MS = 10 * 1000, /* between two looks for partial tiles that may go */
 };
 
-enum step_kind {
-    STEP_PREPARE,
-    STEP_PUBLISH,
-    STEP_CLEAN
-};
-
-/* One step on a worker: it touches its own fields, the stores and the signer, one at a time. */
-struct step {
-    uv_work_t request;
-    struct publisher *publisher;
-    enum step_kind kind;
-    struct snapshot *snapshot; /* the round's, borrowed; not for CLEAN */
-    struct buf note;           /* PREPARE fills it, PUBLISH reads it */
-    int64_t unix_s;
-    enum err_code rc;
-    struct err err;
-};
-
-struct publisher {
-    struct publisher_options options;
-    struct sequencer_thread *sequencer;
-    struct round round;
-    struct partials *partials; /* a worker's while is_stepping, else the loop thread's */
-    uint64_t prune_ms;         /* likewise; when the archive is looked at next */
-    struct snapshot *snapshot; /* of the round under way; owned */
-    struct step step;
-    bool is_stepping;
-    bool has_next; /* a step of the round waits until CLEAN has ended */
-    enum step_kind next;
-    bool is_started;
-
-    pthread_mutex_t mutex; /* guards the two below */
-    bool is_failing;
-    struct err failure;
-
-    uv_async_t wake;
-    uv_timer_t timer;
-    uv_timer_t clean_timer;
-    int open_handles;
-    bool is_closing;
-    void *closed_ctx;
-    void (*on_closed)(void *ctx);
-
-    /* Told by other threads, then `wake`; news only while a round waits for them. */
-    atomic_bool wants_news;
-    _Atomic uint64_t news;
-    _Atomic uint64_t stored;
-    _Atomic(struct snapshot *) given; /* owned until taken */
-};
-
-static uint64_t now_ms(void)
+uint64_t publisher_now_ms(void)
 {
     return uv_hrtime() / 1000000;
 }
 
-/* -- Worker -- */
-
-static enum err_code prepare(struct step *step)
-{
-    struct publisher *publisher = step->publisher;
-    struct tiles *tiles = publisher->options.tiles;
-    enum err_code rc =
-        partials_write(publisher->partials, tiles, &step->snapshot->edge, &step->err);
-    if (rc == E_OK) {
-        rc = tiles_sync(tiles, &step->err);
-    }
-    if (rc == E_OK) {
-        rc = signing_sign(publisher->options.signing, &step->snapshot->checkpoint, &step->note,
-                          &step->err);
-    }
-    return rc;
-}
-
-/* The archive first: what was ever published is in it. */
-static enum err_code publish(struct step *step)
-{
-    struct tiles *tiles = step->publisher->options.tiles;
-    enum err_code rc = archive_add(tiles, step->unix_s, buf_span(&step->note), &step->err);
-    if (rc == E_OK) {
-        rc = tiles_replace(tiles, "checkpoint", buf_span(&step->note), &step->err);
-    }
-    return rc;
-}
-
-/* What is old enough goes, a little at a time. Failures wait for the next time. */
-static void clean(struct step *step)
-{
-    struct publisher *publisher = step->publisher;
-    struct tiles *tiles = publisher->options.tiles;
-    uint64_t now = now_ms();
-    partials_remove_due(publisher->partials, tiles, published_size(publisher->options.published),
-                        now);
-    if (now < publisher->prune_ms) {
-        return;
-    }
-    bool has_more = false;
-    struct err err;
-    if (archive_prune(tiles, step->unix_s, &has_more, &err) != E_OK) {
-        log_error(LOG_LEVEL_WARN, "archive_not_pruned", &err);
-    }
-    publisher->prune_ms = has_more ? now : now + PRUNE_MS;
-}
-
-static void run_step(uv_work_t *request)
-{
-    struct step *step = request->data;
-    step->rc = E_OK;
-    switch (step->kind) {
-    case STEP_PREPARE:
-        step->rc = prepare(step);
-        break;
-    case STEP_PUBLISH:
-        step->rc = publish(step);
-        break;
-    case STEP_CLEAN:
-        clean(step);
-        break;
-    }
-}
-
-/* -- Loop thread -- */
-
-static void round_event(struct publisher *publisher, enum round_event_type type, uint64_t size,
-                        bool is_ok);
 static void close_if_done(struct publisher *publisher);
 
 /* The loop is woken for news only when the round rests and none are known: every commit is news.
  * The flag is set before the news are read, so that none are missed. */
 static void hear_news(struct publisher *publisher)
 {
-    const struct round *round = &publisher->round;
-    bool is_waiting = round->phase == ROUND_RESTING && round->durable <= round->published;
-    atomic_store(&publisher->wants_news, is_waiting);
-    round_event(publisher, ROUND_NEWS, atomic_load(&publisher->news), true);
+    atomic_store(&publisher->wants_news, round_wants_news(&publisher->round));
+    struct round_event event = { .type = ROUND_NEWS, .size = atomic_load(&publisher->news) };
+    publisher_event(publisher, &event);
 }
+
+static void tell_round(struct publisher *publisher, enum round_event_type type, bool is_ok)
+{
+    struct round_event event = { .type = type, .is_ok = is_ok };
+    publisher_event(publisher, &event);
+}
+
+/* -- What a step has led to -- */
 
 static void note_outcome(struct publisher *publisher, const struct step *step)
 {
+    static const char *const failures[STEP_KINDS] = {
+        [STEP_KEEP_PROOF] = "contradiction_not_kept",
+        [STEP_EXPORT] = "export_failed",
+    };
     bool was_failing = publisher->is_failing;
+    bool is_of_round = failures[step->kind] == NULL;
     pthread_mutex_lock(&publisher->mutex);
-    if (step->rc != E_OK) {
+    if (step->rc != E_OK && is_of_round) {
         publisher->is_failing = true;
         publisher->failure = step->err;
-    } else if (step->kind == STEP_PUBLISH) {
+    } else if (step->kind == STEP_PUBLISH || step->kind == STEP_MERGE) {
         publisher->is_failing = false;
     }
     pthread_mutex_unlock(&publisher->mutex);
     if (step->rc != E_OK) {
-        log_error(LOG_LEVEL_ERROR, "publishing_failed", &step->err);
+        log_error(LOG_LEVEL_ERROR, is_of_round ? "publishing_failed" : failures[step->kind],
+                  &step->err);
     } else if (was_failing && !publisher->is_failing) {
         log_event(LOG_LEVEL_INFO, "publishing_again", "%s", "");
     }
 }
 
-static void make_public(struct publisher *publisher, struct step *step)
+static void end_prepare(struct publisher *publisher, struct step *step)
 {
-    struct http_body *note = http_body_new(buf_span(&step->note));
-    published_set(publisher->options.published,
-                  published_tree_new(&step->snapshot->checkpoint, note, &step->snapshot->edge));
-    http_body_release(note);
+    bool is_ok = step->rc == E_OK, is_first = is_ok && !publisher->has_signed;
+    snapshot_free(publisher->snapshot);
+    publisher->snapshot = NULL;
+    if (is_ok) {
+        cosigning_keep(publisher->cosigning, step->made);
+        step->made = NULL;
+        publisher->has_signed = true;
+    }
+    if (publisher->is_closing) {
+        return;
+    }
+    if (is_first) {
+        publisher->options.on_signed(publisher->options.ctx);
+    }
+    tell_round(publisher, ROUND_PREPARED, is_ok);
+    cosigning_sweep(publisher->cosigning, &publisher->round);
+    publisher_exports_on_signed(publisher);
 }
 
-static void start_step(struct publisher *publisher, enum step_kind kind);
-
-/* What a step of the round has led to. */
-static void end_round_step(struct publisher *publisher, struct step *step)
+static void end_publish(struct publisher *publisher, struct step *step)
 {
-    bool is_ok = step->rc == E_OK;
-    bool is_published = is_ok && step->kind == STEP_PUBLISH;
-    note_outcome(publisher, step);
-    if (is_published) {
-        make_public(publisher, step);
-    }
-    if (!is_ok || is_published) {
-        snapshot_free(publisher->snapshot);
-        publisher->snapshot = NULL;
-        buf_reset(&step->note);
+    bool is_ok = step->rc == E_OK, is_new = step->kind == STEP_PUBLISH;
+    published_tree_release(step->tree);
+    step->tree = NULL;
+    if (is_ok) {
+        published_set(publisher->options.published, step->made);
+        step->made = NULL;
     }
     if (publisher->is_closing) { /* those whom on_published is for may be gone */
         return;
     }
-    if (is_published) {
+    if (is_ok && is_new) {
+        atomic_store(&publisher->witnessed, published_size(publisher->options.published));
         publisher->options.on_published(publisher->options.ctx);
     }
-    round_event(publisher, step->kind == STEP_PREPARE ? ROUND_PREPARED : ROUND_PUBLISHED, 0, is_ok);
-    hear_news(publisher);
+    tell_round(publisher, is_new ? ROUND_PUBLISHED : ROUND_MERGED, is_ok);
+    cosigning_sweep(publisher->cosigning, &publisher->round);
 }
+
+static void start_wanted(struct publisher *publisher);
 
 static void on_step_done(uv_work_t *request, int status)
 {
@@ -211,48 +109,128 @@ static void on_step_done(uv_work_t *request, int status)
     struct step *step = request->data;
     struct publisher *publisher = step->publisher;
     publisher->is_stepping = false;
-    if (step->kind != STEP_CLEAN) {
-        end_round_step(publisher, step);
-    } else if (publisher->has_next && !publisher->is_closing) {
-        publisher->has_next = false;
-        start_step(publisher, publisher->next);
+    note_outcome(publisher, step);
+    switch (step->kind) {
+    case STEP_PREPARE:
+        end_prepare(publisher, step);
+        break;
+    case STEP_PUBLISH:
+    case STEP_MERGE:
+        end_publish(publisher, step);
+        break;
+    case STEP_EXPORT:
+        publisher_exports_on_saved(publisher, step);
+        break;
+    default:
+        break;
     }
     if (publisher->is_closing) {
         close_if_done(publisher);
+        return;
+    }
+    hear_news(publisher);
+    start_wanted(publisher);
+}
+
+/* -- Steps: one at a time -- */
+
+/* The note with all cosignatures that there are by now. */
+static void fill_note(struct publisher *publisher, struct step *step, uint64_t size)
+{
+    const struct kept_note *kept = cosigning_note(publisher->cosigning, size);
+    assert(kept != NULL);
+    step->tree = published_tree_hold(kept->tree);
+    cosigning_put_note(publisher->cosigning, kept, &step->note);
+}
+
+static void fill_merge(struct publisher *publisher, struct step *step)
+{
+    fill_note(publisher, step, publisher->round.published);
+    published_tree_release(step->tree);
+    step->tree = published_get(publisher->options.published); /* it has its entries */
+}
+
+static void fill_step(struct publisher *publisher, struct step *step)
+{
+    buf_reset(&step->note);
+    switch (step->kind) {
+    case STEP_KEEP_PROOF:
+        buf_put(&step->note, buf_span(&publisher->theirs));
+        break;
+    case STEP_PREPARE:
+        step->snapshot = publisher->snapshot;
+        break;
+    case STEP_PUBLISH:
+        fill_note(publisher, step, publisher->round.publishing);
+        break;
+    case STEP_MERGE:
+        fill_merge(publisher, step);
+        break;
+    case STEP_EXPORT:
+        publisher_exports_fill(publisher, step);
+        break;
+    default:
+        break;
     }
 }
 
-/* One step at a time: the round's own follow each other, but may meet a CLEAN. */
 static void start_step(struct publisher *publisher, enum step_kind kind)
 {
     struct step *step = &publisher->step;
-    if (publisher->is_stepping) {
-        assert(step->kind == STEP_CLEAN);
-        publisher->has_next = true;
-        publisher->next = kind;
-        return;
-    }
     step->request.data = step;
     step->publisher = publisher;
     step->kind = kind;
-    step->snapshot = publisher->snapshot;
     step->unix_s = (int64_t)time(NULL);
+    fill_step(publisher, step);
+    publisher->wanted[kind] = false;
     publisher->is_stepping = true;
-    int rc = uv_queue_work(publisher->options.loop, &step->request, run_step, on_step_done);
+    int rc =
+        uv_queue_work(publisher->options.loop, &step->request, publisher_run_step, on_step_done);
     assert(rc == 0);
+}
+
+static void start_wanted(struct publisher *publisher)
+{
+    for (enum step_kind kind = 0; kind < STEP_KINDS && !publisher->is_stepping; kind++) {
+        if (publisher->wanted[kind]) {
+            start_step(publisher, kind);
+        }
+    }
+}
+
+void publisher_want_step(struct publisher *publisher, enum step_kind kind)
+{
+    publisher->wanted[kind] = true;
+    if (!publisher->is_closing) {
+        start_wanted(publisher);
+    }
 }
 
 static void on_clean_timer(uv_timer_t *timer)
 {
     struct publisher *publisher = timer->data;
     if (!publisher->is_stepping && !publisher->is_closing) {
-        start_step(publisher, STEP_CLEAN);
+        publisher_want_step(publisher, STEP_CLEAN);
     }
 }
 
+/* -- Rounds -- */
+
 static void on_timer(uv_timer_t *timer)
 {
-    round_event(timer->data, ROUND_TICK, 0, true);
+    struct publisher *publisher = timer->data;
+    if (publisher->is_closing) {
+        return;
+    }
+    publisher_go_on_checking(publisher);
+    tell_round(publisher, ROUND_TICK, true);
+    hear_news(publisher); /* a round may have ended without a step */
+}
+
+void publisher_wake_at(struct publisher *publisher, uint64_t at_ms)
+{
+    uint64_t now = publisher_now_ms();
+    uv_timer_start(&publisher->timer, on_timer, at_ms > now ? at_ms - now : 0, 0);
 }
 
 static void perform(struct publisher *publisher, const struct round_action *action)
@@ -262,30 +240,35 @@ static void perform(struct publisher *publisher, const struct round_action *acti
         sequencer_thread_ask_snapshot(publisher->sequencer);
         break;
     case ROUND_PREPARE:
-        start_step(publisher, STEP_PREPARE);
+        publisher_want_step(publisher, STEP_PREPARE);
         break;
     case ROUND_PUBLISH:
-        start_step(publisher, STEP_PUBLISH);
+        publisher_want_step(publisher, STEP_PUBLISH);
         break;
-    case ROUND_WAIT: {
-        uint64_t now = now_ms();
-        uv_timer_start(&publisher->timer, on_timer, action->at_ms > now ? action->at_ms - now : 0,
-                       0);
+    case ROUND_MERGE:
+        publisher_want_step(publisher, STEP_MERGE);
         break;
-    }
+    case ROUND_ASK:
+        cosigning_ask(publisher->cosigning, action->witness, action->size);
+        break;
+    case ROUND_WAIT:
+        publisher_wake_at(publisher, action->at_ms);
+        break;
     }
 }
 
-static void round_event(struct publisher *publisher, enum round_event_type type, uint64_t size,
-                        bool is_ok)
+/* Sets the time of the event. Performing never comes back here. */
+void publisher_event(struct publisher *publisher, const struct round_event *event)
 {
-    struct round_event event = { .type = type, .now_ms = now_ms(), .size = size, .is_ok = is_ok };
+    struct round_event now = *event;
     struct round_actions actions;
+    now.now_ms = publisher_now_ms();
     actions.count = 0;
-    round_step(&publisher->round, &event, &actions);
+    round_step(&publisher->round, &now, &actions);
     for (size_t i = 0; i < actions.count; i++) {
         perform(publisher, &actions.items[i]);
     }
+    publisher_update_reason(publisher);
 }
 
 static void take_snapshot(struct publisher *publisher)
@@ -294,11 +277,44 @@ static void take_snapshot(struct publisher *publisher)
     if (snapshot == NULL) {
         return;
     }
-    assert(publisher->snapshot == NULL);
     snprintf(snapshot->checkpoint.origin, sizeof snapshot->checkpoint.origin, "%s",
              signing_origin(publisher->options.signing));
+    if (publisher->check != NULL) {
+        publisher_check_snapshot(publisher, snapshot);
+        return;
+    }
+    assert(publisher->snapshot == NULL);
     publisher->snapshot = snapshot;
-    round_event(publisher, ROUND_SNAPSHOT, snapshot->checkpoint.size, true);
+    struct round_event event = { .type = ROUND_SNAPSHOT, .size = snapshot->checkpoint.size };
+    publisher_event(publisher, &event);
+}
+
+static void run_posted(struct publisher *publisher)
+{
+    pthread_mutex_lock(&publisher->mutex);
+    struct publisher_job *newest = publisher->posted, *job = NULL;
+    publisher->posted = NULL;
+    pthread_mutex_unlock(&publisher->mutex);
+    while (newest != NULL) { /* in the order of posting */
+        struct publisher_job *older = newest->next;
+        newest->next = job;
+        job = newest;
+        newest = older;
+    }
+    while (job != NULL) {
+        struct publisher_job *next = job->next;
+        job->run(job);
+        job = next;
+    }
+}
+
+void publisher_post(struct publisher *publisher, struct publisher_job *job)
+{
+    pthread_mutex_lock(&publisher->mutex);
+    job->next = publisher->posted;
+    publisher->posted = job;
+    pthread_mutex_unlock(&publisher->mutex);
+    uv_async_send(&publisher->wake);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -307,25 +323,69 @@ static void on_wake(uv_async_t *wake)
     if (publisher->is_closing || !publisher->is_started) {
         return;
     }
+    run_posted(publisher);
     take_snapshot(publisher);
-    round_event(publisher, ROUND_STORED, atomic_load(&publisher->stored), true);
+    struct round_event event = { .type = ROUND_STORED, .size = atomic_load(&publisher->stored) };
+    publisher_event(publisher, &event);
+    publisher_go_on_checking(publisher);
     hear_news(publisher);
+}
+
+/* -- Life -- */
+
+static void scan_partials(struct publisher *publisher, uint64_t size)
+{
+    struct err err;
+    publisher->partials = partials_new();
+    if (partials_scan(publisher->partials, publisher->options.tiles, size, &err) != E_OK) {
+        log_error(LOG_LEVEL_WARN, "partials_scan", &err);
+    }
+}
+
+static void init_round(struct publisher *publisher, bool has_published, uint64_t size)
+{
+    const struct publisher_options *options = &publisher->options;
+    struct round *round = &publisher->round;
+    round_init(round, options->interval_ms, has_published, size, options->stored);
+    if (options->policy != NULL) {
+        uint64_t seed;
+        crypto_random((uint8_t *)&seed, sizeof seed);
+        round_set_witnesses(round, options->policy, seed);
+    }
+    round_pause(round, options->is_paused || options->is_checking);
+}
+
+/* A log that did without witnesses, or whose policy has changed, has published what does not meet it:
+ * that size is to be published again. */
+static bool meets_policy(const struct policy *policy, const struct published_tree *tree)
+{
+    struct policy_verdict verdict;
+    struct err err;
+    return policy == NULL ||
+           (policy_open_checkpoint(policy, &verdict, http_body_span(tree->note), &err) == E_OK &&
+            verdict.is_met);
 }
 
 struct publisher *publisher_new(const struct publisher_options *options)
 {
     struct publisher *publisher = NEW(struct publisher);
     publisher->options = *options;
-    publisher->partials = partials_new();
     pthread_mutex_init(&publisher->mutex, NULL);
     buf_init(&publisher->step.note, NOTE_BYTES_MAX);
+    buf_init(&publisher->step.ours, NOTE_BYTES_MAX);
+    buf_init(&publisher->theirs, NOTE_BYTES_MAX);
+    for (size_t i = 0; i < ROUND_PINNED; i++) {
+        buf_init(&publisher->step.files[i].note, NOTE_BYTES_MAX);
+    }
     struct published_tree *tree = published_get(options->published);
     uint64_t size = tree == NULL ? 0 : tree->checkpoint.size;
-    round_init(&publisher->round, options->interval_ms, tree != NULL, size, options->stored);
-    round_pause(&publisher->round, options->is_paused);
-    struct err err;
-    if (partials_scan(publisher->partials, options->tiles, size, &err) != E_OK) {
-        log_error(LOG_LEVEL_WARN, "partials_scan", &err);
+    bool is_met = tree != NULL && meets_policy(options->policy, tree);
+    init_round(publisher, is_met, size);
+    atomic_init(&publisher->witnessed, is_met ? size : 0);
+    publisher->cosigning = publisher_cosigning_new(publisher);
+    scan_partials(publisher, size);
+    if (tree != NULL) {
+        publisher_add_note(publisher, tree, false);
     }
     published_tree_release(tree);
     publisher->stored = options->stored;
@@ -346,13 +406,17 @@ void publisher_start(struct publisher *publisher, struct sequencer_thread *seque
     publisher->sequencer = sequencer;
     publisher->is_started = true;
     publisher_on_news(publisher, durable_size);
+    if (publisher->options.is_checking) {
+        publisher_begin_check(publisher);
+    }
     uv_async_send(&publisher->wake);
 }
 
 void publisher_drain(struct publisher *publisher)
 {
     if (publisher->is_started && !publisher->is_closing) {
-        round_event(publisher, ROUND_DRAIN, 0, true);
+        publisher_exports_fail(publisher, "the log is stopping");
+        tell_round(publisher, ROUND_DRAIN, true);
         hear_news(publisher);
     }
 }
@@ -383,29 +447,55 @@ void publisher_on_snapshot(struct publisher *publisher, struct snapshot *snapsho
 bool publisher_is_degraded(struct publisher *publisher, char *reason, size_t reason_max)
 {
     pthread_mutex_lock(&publisher->mutex);
-    bool is_failing = publisher->is_failing;
-    if (is_failing) {
-        snprintf(reason, reason_max, "%s", publisher->failure.msg);
+    bool is_halted = atomic_load(&publisher->is_halted), is_failing = publisher->is_failing;
+    bool is_degraded = is_halted || is_failing || publisher->is_below_quorum;
+    if (is_degraded) {
+        snprintf(reason, reason_max, "%s",
+                 is_failing && !is_halted ? publisher->failure.msg : publisher->reason);
     }
     pthread_mutex_unlock(&publisher->mutex);
-    return is_failing;
+    return is_degraded;
+}
+
+void publisher_missing(struct publisher *publisher, char *out, size_t out_max)
+{
+    pthread_mutex_lock(&publisher->mutex);
+    snprintf(out, out_max, "%s", publisher->reason);
+    pthread_mutex_unlock(&publisher->mutex);
+}
+
+uint64_t publisher_witnessed(const struct publisher *publisher)
+{
+    return atomic_load(&publisher->witnessed);
+}
+
+static void free_publisher(void *ctx)
+{
+    struct publisher *publisher = ctx;
+    snapshot_free(publisher->snapshot);
+    snapshot_free(atomic_load(&publisher->given));
+    partials_free(publisher->partials);
+    published_tree_release(publisher->check_tree);
+    mem_free(publisher->check);
+    buf_clear(&publisher->theirs);
+    buf_clear(&publisher->step.note);
+    buf_clear(&publisher->step.ours);
+    for (size_t i = 0; i < ROUND_PINNED; i++) {
+        buf_clear(&publisher->step.files[i].note);
+    }
+    void *closed_ctx = publisher->closed_ctx;
+    void (*on_closed)(void *) = publisher->on_closed;
+    pthread_mutex_destroy(&publisher->mutex);
+    mem_free(publisher);
+    on_closed(closed_ctx);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct publisher *publisher = handle->data;
-    if (--publisher->open_handles > 0) {
-        return;
+    if (--publisher->open_handles == 0) {
+        cosigning_close(publisher->cosigning, publisher, free_publisher);
     }
-    snapshot_free(publisher->snapshot);
-    snapshot_free(atomic_load(&publisher->given));
-    partials_free(publisher->partials);
-    buf_clear(&publisher->step.note);
-    void *ctx = publisher->closed_ctx;
-    void (*on_closed)(void *) = publisher->on_closed;
-    pthread_mutex_destroy(&publisher->mutex);
-    mem_free(publisher);
-    on_closed(ctx);
 }
 
 static void close_if_done(struct publisher *publisher)

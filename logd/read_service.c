@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "courtroll/v1/log.pb-c.h"
-#include "logd/service_answer.h"
+#include "net/rpc_answer.h"
 #include "tlog/proof.h"
 
 enum {
@@ -47,7 +47,7 @@ static void read_free(struct read *read)
 static void read_end(struct read *read, enum err_code rc, const struct err *err)
 {
     if (rc != E_OK) {
-        service_fail(read->parts, read->call, err);
+        rpc_answer_error(read->call, &read->parts->private_paths, err);
     }
     read_free(read);
 }
@@ -97,8 +97,8 @@ static void get_checkpoint(void *ctx, struct rpc_call *call, struct span message
     struct read *read = read_new(ctx, call);
     if (read != NULL) {
         Courtroll__V1__GetCheckpointReply out = COURTROLL__V1__GET_CHECKPOINT_REPLY__INIT;
-        out.note = service_binary(http_body_span(read->tree->note));
-        service_reply(call, &out.base);
+        out.note = rpc_answer_binary(http_body_span(read->tree->note));
+        rpc_answer(call, &out.base);
         read_free(read);
     }
 }
@@ -109,16 +109,16 @@ static void reply_proof(struct read *read, const struct proof *proof)
 {
     ProtobufCBinaryData hashes[PROOF_HASHES_MAX];
     for (size_t i = 0; i < proof->count; i++) {
-        hashes[i] = service_binary(hash_span(&proof->hashes[i]));
+        hashes[i] = rpc_answer_binary(hash_span(&proof->hashes[i]));
     }
     Courtroll__V1__GetInclusionProofReply out = COURTROLL__V1__GET_INCLUSION_PROOF_REPLY__INIT;
     out.index = read->index;
     out.size = read->size;
-    out.leaf_hash = service_binary(hash_span(&read->leaf));
+    out.leaf_hash = rpc_answer_binary(hash_span(&read->leaf));
     out.n_hashes = proof->count;
     out.hashes = hashes;
-    out.note = service_binary(http_body_span(read->tree->note));
-    service_reply(read->call, &out.base);
+    out.note = rpc_answer_binary(http_body_span(read->tree->note));
+    rpc_answer(read->call, &out.base);
 }
 
 static void run_inclusion(void *arg)
@@ -140,7 +140,7 @@ static void run_inclusion(void *arg)
 
 static void get_inclusion_proof(void *ctx, struct rpc_call *call, struct span message)
 {
-    if (service_refuses_long(call, message)) {
+    if (rpc_answer_refuses_long(call, message)) {
         return;
     }
     Courtroll__V1__GetInclusionProofRequest *in =
@@ -160,9 +160,9 @@ static void get_inclusion_proof(void *ctx, struct rpc_call *call, struct span me
         bool has_leaf =
             in->entry_case == COURTROLL__V1__GET_INCLUSION_PROOF_REQUEST__ENTRY_LEAF_HASH;
         read->size = in->size == 0 ? read->tree->checkpoint.size : in->size;
-        enum err_code rc =
-            has_leaf ? set_entry(read, true, in->leaf_hash, 0, &err)
-                     : set_entry(read, false, service_binary((struct span){ 0 }), in->index, &err);
+        enum err_code rc = has_leaf ? set_entry(read, true, in->leaf_hash, 0, &err)
+                                    : set_entry(read, false, rpc_answer_binary((struct span){ 0 }),
+                                                in->index, &err);
         if (rc == E_OK) {
             rc = check_size(read, &err);
         }
@@ -188,21 +188,21 @@ static void run_consistency(void *arg)
     if (rc == E_OK) {
         ProtobufCBinaryData hashes[PROOF_HASHES_MAX];
         for (size_t i = 0; i < proof.count; i++) {
-            hashes[i] = service_binary(hash_span(&proof.hashes[i]));
+            hashes[i] = rpc_answer_binary(hash_span(&proof.hashes[i]));
         }
         Courtroll__V1__GetConsistencyProofReply out =
             COURTROLL__V1__GET_CONSISTENCY_PROOF_REPLY__INIT;
         out.new_size = read->size;
         out.n_hashes = proof.count;
         out.hashes = hashes;
-        service_reply(read->call, &out.base);
+        rpc_answer(read->call, &out.base);
     }
     read_end(read, rc, &err);
 }
 
 static void get_consistency_proof(void *ctx, struct rpc_call *call, struct span message)
 {
-    if (service_refuses_long(call, message)) {
+    if (rpc_answer_refuses_long(call, message)) {
         return;
     }
     Courtroll__V1__GetConsistencyProofRequest *in =
@@ -242,8 +242,8 @@ static void run_receipt(void *arg)
     }
     if (rc == E_OK) {
         Courtroll__V1__GetReceiptReply out = COURTROLL__V1__GET_RECEIPT_REPLY__INIT;
-        out.receipt = service_binary(buf_span(&receipt));
-        service_reply(read->call, &out.base);
+        out.receipt = rpc_answer_binary(buf_span(&receipt));
+        rpc_answer(read->call, &out.base);
     }
     buf_clear(&receipt);
     read_end(read, rc, &err);
@@ -251,7 +251,7 @@ static void run_receipt(void *arg)
 
 static void get_receipt(void *ctx, struct rpc_call *call, struct span message)
 {
-    if (service_refuses_long(call, message)) {
+    if (rpc_answer_refuses_long(call, message)) {
         return;
     }
     Courtroll__V1__GetReceiptRequest *in =
@@ -269,9 +269,9 @@ static void get_receipt(void *ctx, struct rpc_call *call, struct span message)
     if (read != NULL) {
         struct err err;
         bool has_leaf = in->entry_case == COURTROLL__V1__GET_RECEIPT_REQUEST__ENTRY_LEAF_HASH;
-        enum err_code rc =
-            has_leaf ? set_entry(read, true, in->leaf_hash, 0, &err)
-                     : set_entry(read, false, service_binary((struct span){ 0 }), in->index, &err);
+        enum err_code rc = has_leaf ? set_entry(read, true, in->leaf_hash, 0, &err)
+                                    : set_entry(read, false, rpc_answer_binary((struct span){ 0 }),
+                                                in->index, &err);
         if (rc == E_OK) {
             work_post(read->parts->work, run_receipt, read);
         } else {
@@ -283,6 +283,38 @@ static void get_receipt(void *ctx, struct rpc_call *call, struct span message)
 
 /* -- GetStatus -- */
 
+static Courtroll__V1__WitnessStatus witness_message(const struct witness_status *status)
+{
+    Courtroll__V1__WitnessStatus out = COURTROLL__V1__WITNESS_STATUS__INIT;
+    out.name = rpc_answer_binary(span_of_str(status->name));
+    out.size = status->size;
+    out.timestamp = status->timestamp;
+    out.ok = status->is_ok;
+    out.problem = rpc_answer_binary(span_of_str(witness_status_problem(status)));
+    out.cosignatures = status->cosignatures;
+    out.failures = witness_status_failures(status);
+    return out;
+}
+
+/* Answers with the witnesses in it. */
+static void reply_status(struct parts *parts, struct rpc_call *call,
+                         Courtroll__V1__GetStatusReply *out)
+{
+    size_t count;
+    struct witness_status *statuses = parts_witnesses(parts, &count);
+    Courtroll__V1__WitnessStatus *messages = mem_calloc(count + 1, sizeof *messages);
+    out->witnesses = mem_calloc(count + 1, sizeof *out->witnesses);
+    out->n_witnesses = count;
+    for (size_t i = 0; i < count; i++) {
+        messages[i] = witness_message(&statuses[i]);
+        out->witnesses[i] = &messages[i];
+    }
+    rpc_answer(call, &out->base);
+    mem_free(out->witnesses);
+    mem_free(messages);
+    mem_free(statuses);
+}
+
 static void get_status(void *ctx, struct rpc_call *call, struct span message)
 {
     (void)message;
@@ -290,24 +322,24 @@ static void get_status(void *ctx, struct rpc_call *call, struct span message)
     struct status status;
     parts_status(parts, &status);
     Courtroll__V1__GetStatusReply out = COURTROLL__V1__GET_STATUS_REPLY__INIT;
-    out.origin = service_binary(span_of_str(signing_origin(&parts->signing)));
+    out.origin = rpc_answer_binary(span_of_str(signing_origin(&parts->signing)));
     out.durable_size = status.durable_size;
     out.integrated_size = status.stored_size;
     out.published_size = status.published_size;
     out.admitting = status.is_admitting;
     out.degraded = status.is_degraded;
-    out.reason = service_binary(span_of_str(status.reason));
-    out.rollback_check = service_binary(span_of_str(parts->rollback_check));
+    out.reason = rpc_answer_binary(span_of_str(status.reason));
+    out.rollback_check = rpc_answer_binary(span_of_str(parts->rollback_check));
     out.cpu_us = status.cpu_us;
     out.bytes_written = status.bytes_written;
     out.bytes_logged = status.stats.bytes_logged;
     out.rss_anon_bytes = status.rss_anon_bytes;
     out.uptime_ms = status.uptime_ms;
-    out.version = service_binary(span_of_str(COURTROLL_VERSION));
+    out.version = rpc_answer_binary(span_of_str(COURTROLL_VERSION));
     out.pool_entries = status.pool_entries;
     out.duplicates = status.stats.duplicates;
     out.entries_logged = status.stats.entries_logged;
-    service_reply(call, &out.base);
+    reply_status(parts, call, &out);
 }
 
 /* -- The table -- */

@@ -18,7 +18,7 @@
 #include "tlog/edge.h"
 
 enum {
-    RECOVERY_SIZES_MAX = 3 /* published, signed, marked */
+    RECOVERY_SIZES_MAX = 3 + 16 /* published, signed, marked; exported */
 };
 
 /* Of which the tree will be asked for by recovered_edge_at: hints, it may be asked for any. */

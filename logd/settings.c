@@ -3,6 +3,9 @@
 #include "base/file.h"
 #include "base/limits.h"
 
+#define DEFAULT_HTTP "127.0.0.1:6962"
+#define DEFAULT_GRPC "127.0.0.1:6963"
+
 static const struct config_key keys[] = {
     { .name = "data-dir",
       .kind = CONFIG_PATH,
@@ -19,9 +22,8 @@ static const struct config_key keys[] = {
       .help = "Signer key file for promises, named <origin>/promise. Without it none are made." },
     { .name = "policy",
       .kind = CONFIG_PATH,
-      .help =
-          "Witness policy; its log line must be our key. Without it, or with quorum none, there "
-          "are no witnesses." },
+      .help = "Witness policy; its log line must be our key, and its witnesses are asked at their "
+              "URLs. Without it, or with quorum none, there are no witnesses." },
     { .name = "schema",
       .kind = CONFIG_CHOICE,
       .choices = "opaque|operation",
@@ -37,36 +39,24 @@ static const struct config_key keys[] = {
       .least = 10,
       .most = 3600000,
       .help = "At most one new checkpoint in that time; the first news after a rest at once." },
-    { .name = "http-listen",
-      .kind = CONFIG_ADDRESS,
-      .group = "Surfaces",
-      .is_repeatable = true,
-      .help = "HTTP address, 127.0.0.1:6962 if none is given. Port 0: any. TLS is for a proxy." },
-    { .name = "grpc-listen",
-      .kind = CONFIG_ADDRESS,
-      .is_repeatable = true,
-      .help = "gRPC address or unix:PATH, 127.0.0.1:6963 if none is given." },
+    LISTEN_CONFIG_KEYS(DEFAULT_HTTP, DEFAULT_GRPC),
     { .name = "http-add",
       .kind = CONFIG_SWITCH,
       .value = "off",
       .help = "POST /add: the raw entry, answered with its index once it is durable." },
-    { .name = "tls-cert", .kind = CONFIG_PATH, .help = "Certificate chain of the gRPC listeners." },
-    { .name = "tls-key", .kind = CONFIG_PATH, .help = "Private key of tls-cert." },
-    { .name = "tls-client-ca",
-      .kind = CONFIG_PATH,
-      .help = "Callers must show a certificate of this CA." },
     { .name = "mark-path",
       .kind = CONFIG_PATH,
       .group = "Safety",
       .help =
           "A small file on another disk, outside backups: the last signed size and root. Without "
-          "it a restored backup is not noticed: rollback not detectable." },
+          "it the witnesses are asked at start; without these too a restored backup is not "
+          "noticed: rollback not detectable." },
     { .name = "start-unchecked",
       .kind = CONFIG_SWITCH,
       .value = "off",
       .help =
-          "Sign although the mark contradicts the journal. Give it once, by hand, when you know "
-          "why: a log that forks is finished." },
+          "Sign although the mark contradicts the journal, or the witnesses were not asked. Give "
+          "it once, by hand, when you know why: a log that forks is finished." },
     { .name = "pool-entries-max",
       .kind = CONFIG_INTEGER,
       .group = "Limits",
@@ -100,68 +90,6 @@ const struct config_schema settings_schema = {
         "data directory is not detectable: rollback not detectable.",
 };
 
-static enum err_code read_http(struct settings *out, const struct config *config, struct err *err)
-{
-    out->http_count = config_count(config, "http-listen");
-    if (out->http_count > SETTINGS_LISTEN_MAX) {
-        return err_set(err, E_MALFORMED, "http-listen: over %d addresses", SETTINGS_LISTEN_MAX);
-    }
-    for (size_t i = 0; i < out->http_count; i++) {
-        const char *text = config_item(config, "http-listen", i);
-        if (address_parse(&out->http[i], span_of_str(text), err) != E_OK) {
-            return err_wrap(err, "http-listen");
-        }
-    }
-    if (out->http_count == 0) {
-        out->http_count = 1;
-        return address_parse(&out->http[0], span_of_str("127.0.0.1:6962"), err);
-    }
-    return E_OK;
-}
-
-/* Plaintext gRPC is for this machine only. */
-static enum err_code check_grpc(const struct settings *settings, const char *text, struct err *err)
-{
-    struct address address;
-    if (address_parse(&address, span_of_str(text), err) != E_OK) {
-        return err_wrap(err, "grpc-listen");
-    }
-    if (!address_is_loopback(&address) && settings->tls_cert == NULL) {
-        return err_set(err, E_DENIED,
-                       "grpc-listen: %s can be reached from other machines without TLS: set "
-                       "tls-cert and tls-key, or listen on 127.0.0.1 or unix:PATH",
-                       text);
-    }
-    return E_OK;
-}
-
-static enum err_code read_grpc(struct settings *out, const struct config *config, struct err *err)
-{
-    out->tls_cert = config_string(config, "tls-cert");
-    out->tls_key = config_string(config, "tls-key");
-    out->tls_client_ca = config_string(config, "tls-client-ca");
-    if ((out->tls_cert == NULL) != (out->tls_key == NULL) ||
-        (out->tls_client_ca != NULL && out->tls_cert == NULL)) {
-        return err_set(err, E_MALFORMED,
-                       "tls-cert and tls-key go together, and tls-client-ca needs both");
-    }
-    out->grpc_count = config_count(config, "grpc-listen");
-    if (out->grpc_count > SETTINGS_LISTEN_MAX) {
-        return err_set(err, E_MALFORMED, "grpc-listen: over %d addresses", SETTINGS_LISTEN_MAX);
-    }
-    for (size_t i = 0; i < out->grpc_count; i++) {
-        out->grpc[i] = config_item(config, "grpc-listen", i);
-        if (check_grpc(out, out->grpc[i], err) != E_OK) {
-            return err->code;
-        }
-    }
-    if (out->grpc_count == 0) {
-        out->grpc_count = 1;
-        out->grpc[0] = "127.0.0.1:6963";
-    }
-    return E_OK;
-}
-
 enum err_code settings_read(struct settings *out, const struct config *config, struct err *err)
 {
     struct settings settings = {
@@ -182,14 +110,27 @@ enum err_code settings_read(struct settings *out, const struct config *config, s
         return err_set(err, E_UNSUPPORTED,
                        "schema: operation records are not in this release; use schema = opaque");
     }
-    enum err_code rc = read_http(&settings, config, err);
-    if (rc == E_OK) {
-        rc = read_grpc(&settings, config, err);
-    }
+    enum err_code rc =
+        listen_settings_read(&settings.listen, config, DEFAULT_HTTP, DEFAULT_GRPC, err);
     if (rc == E_OK) {
         *out = settings;
     }
     return rc;
+}
+
+static enum err_code check_urls(const struct policy *policy, const char *path, struct err *err)
+{
+    for (size_t i = 0; i < policy_witness_count(policy); i++) {
+        const struct policy_witness *witness = policy_witness_at(policy, i);
+        struct span url = span_of_str(witness->url == NULL ? "" : witness->url);
+        if (url.len > 0 && !span_has_prefix(url, span_of_str("http://")) &&
+            !span_has_prefix(url, span_of_str("https://"))) {
+            return err_set(err, E_MALFORMED,
+                           "policy %s: the URL of witness %s is neither http:// nor https://", path,
+                           witness->name);
+        }
+    }
+    return E_OK;
 }
 
 static enum err_code check_policy(const struct policy *policy, const char *path,
@@ -207,18 +148,13 @@ static enum err_code check_policy(const struct policy *policy, const char *path,
         buf_clear(&vkey);
         return err->code;
     }
-    if (policy_has_quorum(policy)) {
-        return err_set(err, E_UNSUPPORTED,
-                       "policy %s wants a quorum of witnesses, which this release cannot ask: use "
-                       "`quorum none`",
-                       path);
-    }
-    return E_OK;
+    return check_urls(policy, path, err);
 }
 
-enum err_code settings_check_policy(const struct settings *settings, const struct vkey *log,
-                                    struct err *err)
+enum err_code settings_read_policy(struct policy **out, const struct settings *settings,
+                                   const struct vkey *log, struct err *err)
 {
+    *out = NULL;
     if (settings->policy_path == NULL) {
         return E_OK;
     }
@@ -233,7 +169,11 @@ enum err_code settings_check_policy(const struct settings *settings, const struc
     } else {
         rc = check_policy(policy, settings->policy_path, log, err);
     }
-    policy_free(policy);
+    if (rc == E_OK && policy_has_quorum(policy)) {
+        *out = policy;
+    } else {
+        policy_free(policy);
+    }
     buf_clear(&bytes);
     return rc;
 }

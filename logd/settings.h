@@ -3,12 +3,8 @@
 #define LOGD_SETTINGS_H
 
 #include "base/config.h"
-#include "net/address.h"
+#include "net/listen.h"
 #include "tlog/policy.h"
-
-enum {
-    SETTINGS_LISTEN_MAX = 8
-};
 
 extern const struct config_schema settings_schema;
 
@@ -18,11 +14,7 @@ struct settings {
     const char *promise_key; /* or NULL */
     const char *policy_path; /* or NULL */
     const char *mark_path;   /* or NULL */
-    size_t http_count;
-    struct address http[SETTINGS_LISTEN_MAX];
-    size_t grpc_count;
-    const char *grpc[SETTINGS_LISTEN_MAX];
-    const char *tls_cert, *tls_key, *tls_client_ca; /* or NULL */
+    struct listen_settings listen;
     bool has_http_add;
     bool has_dedup;
     bool is_start_unchecked;
@@ -36,9 +28,10 @@ struct settings {
 MUST_USE enum err_code settings_read(struct settings *out, const struct config *config,
                                      struct err *err);
 
-/* The policy file must name our key as its log; a quorum of witnesses is E_UNSUPPORTED in this release.
- * E_OK without a policy file too. */
-MUST_USE enum err_code settings_check_policy(const struct settings *settings,
-                                             const struct vkey *log, struct err *err);
+/* The policy file, which must name our key as its log; the caller frees it. Its witnesses must have an
+ * http:// or https:// URL or none: then their cosignatures come as files. *out is NULL without a policy
+ * file, and for `quorum none`. */
+MUST_USE enum err_code settings_read_policy(struct policy **out, const struct settings *settings,
+                                            const struct vkey *log, struct err *err);
 
 #endif

@@ -8,8 +8,16 @@ enum {
     STATUS_PAGE_MAX = 1 << 20
 };
 
-/* `note` is the published checkpoint, or empty. */
-void status_page_put(struct buf *out, const char *origin, const struct status *status,
-                     const char *rollback_check, struct span note);
+struct status_page {
+    const char *origin;
+    const struct status *status;
+    const char *rollback_check;
+    struct span note; /* the published checkpoint, or empty */
+    const struct witness_status *witnesses;
+    size_t witness_count;
+    int64_t now_unix_s;
+};
+
+void status_page_put(struct buf *out, const struct status_page *page);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "base/alloc.h"
 #include "courtroll/v1/log.pb-c.h"
-#include "logd/service_answer.h"
+#include "net/rpc_answer.h"
 #include "tlog/bundle.h"
 
 #include <pthread.h>
@@ -50,7 +50,7 @@ static void entries_end(struct entries_stream *stream, enum err_code rc, const s
     if (rc == E_OK) {
         rpc_stream_finish(stream->call);
     } else {
-        service_fail(service->parts, stream->call, err);
+        rpc_answer_error(stream->call, &service->parts->private_paths, err);
     }
     published_tree_release(stream->tree);
     mem_free(stream);
@@ -72,14 +72,14 @@ static enum err_code pack_entries(const struct entries_stream *stream, struct sp
             break;
         }
         if (index >= stream->next) {
-            entries[message.n_entries++] = service_binary(entry);
+            entries[message.n_entries++] = rpc_answer_binary(entry);
             bytes += entry.len;
         }
     }
     if (message.n_entries == 0) {
         return err_set(err, E_CORRUPT, "a bundle has too few entries");
     }
-    service_pack(out, &message.base);
+    rpc_answer_pack(out, &message.base);
     *after = index;
     return E_OK;
 }
@@ -202,7 +202,7 @@ static enum err_code entries_parse(const struct published_tree *tree, struct spa
 static void get_entries(void *ctx, struct rpc_call *call, struct span message)
 {
     struct stream_service *service = ctx;
-    if (service_refuses_long(call, message)) {
+    if (rpc_answer_refuses_long(call, message)) {
         return;
     }
     struct published_tree *tree = published_get(service->parts->published);
@@ -214,7 +214,7 @@ static void get_entries(void *ctx, struct rpc_call *call, struct span message)
     }
     if (rc != E_OK) {
         published_tree_release(tree);
-        service_fail(service->parts, call, &err);
+        rpc_answer_error(call, &service->parts->private_paths, &err);
         return;
     }
     struct entries_stream *stream = NEW(struct entries_stream);
@@ -235,9 +235,9 @@ static void watch_send(struct stream_service *service, struct watch *watch)
         return;
     }
     Courtroll__V1__GetCheckpointReply out = COURTROLL__V1__GET_CHECKPOINT_REPLY__INIT;
-    out.note = service_binary(http_body_span(tree->note));
+    out.note = rpc_answer_binary(http_body_span(tree->note));
     struct buf packed;
-    service_pack(&packed, &out.base);
+    rpc_answer_pack(&packed, &out.base);
     if (rpc_stream_send_take(watch->call, &packed) == E_OK) {
         watch->sent = tree->checkpoint.size + 1;
     }

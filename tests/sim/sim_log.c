@@ -614,7 +614,9 @@ static void take_snapshot(void)
 
 static void tell_round(enum round_event_type type, uint64_t size, bool is_ok)
 {
-    struct round_event event = { type, world->now_ms, size, is_ok };
+    struct round_event event = {
+        .type = type, .now_ms = world->now_ms, .size = size, .is_ok = is_ok
+    };
     struct round_actions actions;
     actions.count = 0;
     round_step(&world->round, &event, &actions);
@@ -698,6 +700,8 @@ static void do_round_action(void)
         seen.published += is_ok;
         tell_round(ROUND_PUBLISHED, 0, is_ok);
         break;
+    case ROUND_ASK: /* there are no witnesses */
+    case ROUND_MERGE:
     case ROUND_WAIT:
         break;
     }

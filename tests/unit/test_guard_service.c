@@ -2,9 +2,11 @@
 #include "base/alloc.h"
 #include "base/ascii.h"
 #include "base/log.h"
+#include "tests/support/files.h"
 #include "tests/support/keys.h"
 #include "tlog/merkle.h"
 #include "witness/guard_service.h"
+#include "witness/peer_memory.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -32,14 +34,29 @@ struct peer {
     int listener;
     pthread_t thread;
     char url[64];
-    atomic_int requests;
-    atomic_int status;    /* answered; 0: closes without an answer */
-    atomic_int failures;  /* so many requests get a 500 first */
-    atomic_int body_size; /* not 0: a body of so many bytes instead of `body` */
-    char body[TEXT_MAX];
-    pthread_mutex_t mutex; /* guards paths */
+    atomic_int requests;        /* of checkpoints */
+    atomic_int status;          /* answered to those; 0: closes without an answer */
+    atomic_int failures;        /* so many of them get a 500 first */
+    atomic_int body_size;       /* not 0: a body of so many bytes instead of `body` */
+    atomic_int memory_requests; /* of what it remembers of its peers */
+    atomic_int memory_status;
+    pthread_mutex_t mutex; /* guards all below once it is started */
+    char body[TEXT_MAX], memory_body[TEXT_MAX];
+    int path_count;
     char paths[LOGS_MAX * 4][256];
 };
+
+static int status_of(struct peer *peer, bool is_memory)
+{
+    if (is_memory) {
+        return peer->memory_status;
+    }
+    if (peer->failures > 0) {
+        peer->failures--;
+        return 500;
+    }
+    return peer->status;
+}
 
 static void answer(struct peer *peer, int fd)
 {
@@ -53,28 +70,31 @@ static void answer(struct peer *peer, int fd)
         len += (size_t)got;
         request[len] = '\0';
     }
+    char path[256] = "", body[TEXT_MAX];
+    sscanf(request, "GET %255s HTTP", path);
+    bool is_memory = span_has_suffix(span_of_str(path), span_of_str("/peers"));
     pthread_mutex_lock(&peer->mutex);
-    int number = atomic_load(&peer->requests);
-    if (number < LOGS_MAX * 4) {
-        sscanf(request, "GET %255s HTTP", peer->paths[number]);
+    if (peer->path_count < LOGS_MAX * 4) {
+        memcpy(peer->paths[peer->path_count++], path, sizeof path);
     }
+    memcpy(body, is_memory ? peer->memory_body : peer->body, sizeof body);
     pthread_mutex_unlock(&peer->mutex);
-    int status = peer->status;
-    if (peer->failures > 0) {
-        peer->failures--;
-        status = 500;
-    }
-    size_t size = peer->body_size != 0 ? (size_t)peer->body_size : strlen(peer->body);
+    int status = status_of(peer, is_memory);
+    size_t size = !is_memory && peer->body_size != 0 ? (size_t)peer->body_size : strlen(body);
     snprintf(head, sizeof head, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
              status, size);
     if (status != 0) {
         send(fd, head, strlen(head), MSG_NOSIGNAL);
-        char *body = calloc(1, size + 1);
-        memcpy(body, peer->body, size < strlen(peer->body) ? size : strlen(peer->body));
-        send(fd, body, size, MSG_NOSIGNAL);
-        free(body);
+        char *sent = calloc(1, size + 1);
+        memcpy(sent, body, size < strlen(body) ? size : strlen(body));
+        send(fd, sent, size, MSG_NOSIGNAL);
+        free(sent);
     }
-    peer->requests++;
+    if (is_memory) {
+        peer->memory_requests++;
+    } else {
+        peer->requests++;
+    }
 }
 
 static void *serve(void *arg)
@@ -92,7 +112,7 @@ static void *serve(void *arg)
 static void peer_start(struct peer *peer)
 {
     memset(peer, 0, sizeof *peer);
-    peer->status = 404;
+    peer->status = peer->memory_status = 404;
     pthread_mutex_init(&peer->mutex, NULL);
     peer->listener = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -134,6 +154,9 @@ static struct guard_service *service;
 static struct peer peers[PEERS], log_site;
 static struct signer log_key, witness_key;
 static struct vkey own;
+static struct evidence_keep *evidence;
+static char *evidence_dir;
+static uint64_t poll_ms;
 static struct err err;
 static int closed;
 
@@ -169,6 +192,9 @@ static int setup(void **state)
     own = witness_key.vkey;
     guard = guard_new(ledger, &own, 1, PEERS);
     table = log_table_new();
+    evidence_dir = files_make_temp_dir();
+    assert_int_equal(evidence_keep_open(&evidence, evidence_dir, &err), E_OK);
+    poll_ms = 3600 * 1000;
     for (int i = 0; i < PEERS; i++) {
         peer_start(&peers[i]);
     }
@@ -199,6 +225,8 @@ static int teardown(void **state)
     guard_free(guard);
     ledger_stop(ledger);
     log_table_free(table);
+    evidence_keep_close(evidence);
+    files_remove_tree(evidence_dir);
     for (int i = 0; i < PEERS; i++) {
         peer_stop(&peers[i]);
     }
@@ -213,8 +241,8 @@ static void start_with(const char *first_url)
     static const char *urls[PEERS];
     urls[0] = first_url;
     urls[1] = peers[1].url;
-    service = guard_service_start(
-        &(struct guard_service_options){ &loop, work, table, guard, urls, PEERS });
+    service = guard_service_start(&(struct guard_service_options){
+        &loop, work, table, guard, ledger, evidence, urls, PEERS, poll_ms });
 }
 
 static void start(void)
@@ -250,19 +278,70 @@ static void wait_verdict(size_t i, enum guard_verdict expected)
     assert_int_equal(verdict(i), expected);
 }
 
-static void put_own_note(char *out, uint64_t size)
+/* Of that size and history, cosigned by somebody. */
+static void put_note(char *out, uint64_t size, const char *history, const struct signer *witness)
 {
     struct buf note = BUF_INIT(TEXT_MAX), text = BUF_INIT(CHECKPOINT_TEXT_MAX);
     struct checkpoint checkpoint = { .origin = "log.example", .size = size };
-    checkpoint.root = sha256(span_of(&size, sizeof size));
+    checkpoint.root = sha256(span_of_str(history));
     checkpoint_put(&text, &checkpoint);
     buf_put(&note, buf_span(&text));
     buf_put_str(&note, "\n");
     keys_put_signature(&note, buf_span(&text), &log_key, 0);
-    keys_put_signature(&note, buf_span(&text), &witness_key, 1000);
+    keys_put_signature(&note, buf_span(&text), witness, 1000);
     memcpy(out, buf_c_str(&note), note.len + 1);
     buf_clear(&note);
     buf_clear(&text);
+}
+
+static void put_own_note(char *out, uint64_t size)
+{
+    put_note(out, size, "x", &witness_key);
+}
+
+/* The peer's own checkpoint from now on. */
+static void set_note(struct peer *peer, uint64_t size, const char *history)
+{
+    struct signer key = keys_signer("peer.example", SIGNATURE_COSIGNATURE, "peer");
+    pthread_mutex_lock(&peer->mutex);
+    put_note(peer->body, size, history, &key);
+    pthread_mutex_unlock(&peer->mutex);
+    peer->status = 200;
+    signer_clear(&key);
+}
+
+/* What is remembered of the first log: the largest size, 0 for none. */
+static uint64_t remembered(size_t *count)
+{
+    struct buf body = BUF_INIT(PEER_NOTES_BYTES_MAX);
+    struct peer_notes notes = { 0 };
+    uint64_t size = 0;
+    if (peer_memory_put(ledger, &log_at(0)->origin_hash, &body, &err) == E_OK) {
+        assert_int_equal(peer_notes_parse(&notes, buf_span(&body), &err), E_OK);
+    }
+    for (size_t i = 0; i < notes.count; i++) {
+        struct note note;
+        struct checkpoint checkpoint;
+        assert_int_equal(note_parse(&note, notes.notes[i], &err), E_OK);
+        assert_int_equal(checkpoint_parse(&checkpoint, note.text, &err), E_OK);
+        size = checkpoint.size > size ? checkpoint.size : size;
+        note_clear(&note);
+    }
+    buf_clear(&body);
+    *count = notes.count;
+    return size;
+}
+
+static void wait_remembered(size_t expected, uint64_t size)
+{
+    size_t count = 0;
+    uint64_t found = 0;
+    for (int ms = 0; ms < WAIT_MS && (found != size || count != expected); ms += 20) {
+        turn(20);
+        found = remembered(&count);
+    }
+    assert_int_equal(found, size);
+    assert_int_equal(count, expected);
 }
 
 static void put_path(char *out, const char *before)
@@ -289,6 +368,8 @@ static void peers_and_the_log_are_asked_at_the_start(void **state)
     wait_verdict(0, GUARD_OPEN);
     put_path(path, "/monitor/");
     assert_true(was_asked_for(&peers[0], path));
+    memcpy(strrchr(path, '/'), "/peers", sizeof "/peers");
+    assert_true(was_asked_for(&peers[0], path));
     put_path(path, "/");
     assert_true(was_asked_for(&peers[1], path));
     for (int ms = 0; ms < WAIT_MS && log_site.requests == 0; ms += 5) {
@@ -297,6 +378,8 @@ static void peers_and_the_log_are_asked_at_the_start(void **state)
     assert_true(was_asked_for(&log_site, "/logs/one/checkpoint"));
     assert_int_equal(peers[0].requests, 1);
     assert_int_equal(peers[1].requests, 1);
+    assert_int_equal(peers[0].memory_requests, 1);
+    assert_int_equal(log_site.memory_requests, 0);
 }
 
 static void newer_note_of_a_peer_refuses(void **state)
@@ -317,6 +400,132 @@ static void newer_note_of_the_log_itself_refuses(void **state)
     log_site.status = 200;
     start();
     wait_verdict(0, GUARD_REFUSED);
+}
+
+static void put_memory(struct peer *peer, const char *note)
+{
+    struct buf body = BUF_INIT(TEXT_MAX);
+    peer_notes_put(&body, span_of_str("some other note\n"));
+    peer_notes_put(&body, span_of_str(note));
+    memcpy(peer->memory_body, buf_c_str(&body), body.len + 1);
+    peer->memory_status = 200;
+    buf_clear(&body);
+}
+
+/* Another witness never shows our cosignature as its own checkpoint, but it remembers what we showed. */
+static void newer_note_that_a_peer_remembers_refuses(void **state)
+{
+    (void)state;
+    char note[TEXT_MAX];
+    size_t count;
+    add_log("log.example", NULL);
+    put_own_note(note, 9);
+    put_memory(&peers[1], note);
+    start();
+    wait_verdict(0, GUARD_REFUSED);
+    turn(50);
+    assert_int_equal(remembered(&count), 0); /* not the peer's own: not passed on */
+}
+
+static void peer_has_answered_when_both_questions_are(void **state)
+{
+    (void)state;
+    add_log("log.example", NULL);
+    peers[0].memory_status = 503;
+    peers[1].memory_status = 0;
+    start();
+    for (int ms = 0; ms < WAIT_MS && peers[0].memory_requests + peers[1].memory_requests < 2;
+         ms += 5) {
+        turn(5);
+    }
+    turn(100);
+    assert_int_equal(verdict(0), GUARD_CHECKING);
+    assert_int_equal(peers[0].requests, 1);
+    assert_int_equal(peers[1].requests, 1);
+    peers[0].memory_status = 405; /* foreign ones need not have it */
+    peers[1].memory_status = 500;
+    wait_verdict(0, GUARD_OPEN);
+    assert_int_equal(peers[0].requests, 1);
+}
+
+static void memory_that_is_garbage_knows_nothing(void **state)
+{
+    (void)state;
+    add_log("log.example", NULL);
+    for (int i = 0; i < PEERS; i++) {
+        snprintf(peers[i].memory_body, sizeof peers[i].memory_body, "note 5\nx");
+        peers[i].memory_status = 200;
+    }
+    start();
+    wait_verdict(0, GUARD_OPEN);
+}
+
+static void notes_of_peers_are_remembered_from_the_start(void **state)
+{
+    (void)state;
+    add_log("log.example", NULL);
+    set_note(&peers[0], 5, "x");
+    set_note(&peers[1], 7, "y");
+    start();
+    wait_remembered(2, 7);
+    wait_verdict(0, GUARD_OPEN);
+    assert_int_equal(evidence_keep_count(evidence), 0);
+}
+
+static void peers_are_polled_and_the_newest_note_stays(void **state)
+{
+    (void)state;
+    add_log("log.example", NULL);
+    poll_ms = 1000;
+    start();
+    wait_verdict(0, GUARD_OPEN);
+    set_note(&peers[0], 5, "x");
+    wait_remembered(1, 5);
+    set_note(&peers[0], 9, "y");
+    wait_remembered(1, 9);
+    set_note(&peers[0], 6, "z"); /* restored from a backup */
+    int requests = peers[0].requests;
+    for (int ms = 0; ms < WAIT_MS && peers[0].requests < requests + 2; ms += 20) {
+        turn(20);
+    }
+    wait_remembered(1, 9);
+    assert_int_equal(peers[0].memory_requests, 1); /* asked at the start only */
+}
+
+static void two_histories_shown_by_peers_become_evidence(void **state)
+{
+    (void)state;
+    add_log("log.example", NULL);
+    set_note(&peers[0], 5, "x");
+    set_note(&peers[1], 5, "y");
+    start();
+    for (int ms = 0; ms < WAIT_MS && evidence_keep_count(evidence) == 0; ms += 20) {
+        turn(20);
+    }
+    turn(100);
+    assert_int_equal(evidence_keep_count(evidence), 1);
+}
+
+static void polls_are_limited_and_leave_out_who_does_not_answer(void **state)
+{
+    (void)state;
+    for (int i = 0; i < LOGS_MAX; i++) {
+        char origin[64];
+        snprintf(origin, sizeof origin, "log.example/%d", i);
+        add_log(origin, NULL);
+    }
+    poll_ms = 1000;
+    start();
+    for (size_t i = 0; i < LOGS_MAX; i++) {
+        wait_verdict(i, GUARD_OPEN);
+    }
+    peers[0].status = 0;
+    int first = peers[0].requests, second = peers[1].requests;
+    turn(4000);
+    first = peers[0].requests - first;
+    second = peers[1].requests - second;
+    assert_in_range(second, 20, 5 * GUARD_SERVICE_POLLS_PER_SECOND_MAX);
+    assert_true(first < second);
 }
 
 static void log_that_is_added_later_is_asked_about(void **state)
@@ -401,6 +610,7 @@ static void many_logs_are_all_asked_about(void **state)
     }
     assert_int_equal(peers[0].requests, LOGS_MAX);
     assert_int_equal(peers[1].requests, LOGS_MAX);
+    assert_int_equal(peers[0].memory_requests, LOGS_MAX);
 }
 
 static void closing_does_not_wait_for_answers(void **state)
@@ -422,6 +632,13 @@ int main(void)
         TEST(peers_and_the_log_are_asked_at_the_start),
         TEST(newer_note_of_a_peer_refuses),
         TEST(newer_note_of_the_log_itself_refuses),
+        TEST(newer_note_that_a_peer_remembers_refuses),
+        TEST(peer_has_answered_when_both_questions_are),
+        TEST(memory_that_is_garbage_knows_nothing),
+        TEST(notes_of_peers_are_remembered_from_the_start),
+        TEST(peers_are_polled_and_the_newest_note_stays),
+        TEST(two_histories_shown_by_peers_become_evidence),
+        TEST(polls_are_limited_and_leave_out_who_does_not_answer),
         TEST(log_that_is_added_later_is_asked_about),
         TEST(peer_that_fails_is_asked_again_while_it_is_waited_for),
         TEST(answer_that_is_too_large_is_none),

@@ -1,4 +1,4 @@
-#include "logd/private_paths.h"
+#include "base/private_paths.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

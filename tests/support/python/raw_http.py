@@ -6,11 +6,12 @@ Answer = namedtuple("Answer", "status headers body")
 
 
 class Raw:
-    """One connection. `with Raw("127.0.0.1:80") as raw:`"""
+    """One connection. `with Raw("127.0.0.1:80") as raw:`. `source`: the address to come from."""
 
-    def __init__(self, address, timeout=20):
+    def __init__(self, address, timeout=20, source=None):
         host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), timeout)
+        from_there = (source, 0) if source else None
+        self.socket = socket.create_connection((host, int(port)), timeout, from_there)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
 
