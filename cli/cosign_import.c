@@ -20,7 +20,8 @@ struct cosign_import {
     struct policy *policy; /* owned */
     struct rpc_log *log;   /* owned */
     uint64_t wait_s;
-    uint64_t size_max; /* of the checkpoints that the log took */
+    bool has_taken;    /* the log did take one */
+    uint64_t size_max; /* of the checkpoints that it took */
     json_t *rows;      /* with --json; owned */
     int code;          /* the worst so far */
 };
@@ -176,6 +177,7 @@ static bool import_file(struct cosign_import *import, const char *path)
     }
     if (rc == E_OK) {
         uint64_t size = file->checkpoint.size;
+        import->has_taken = true;
         import->size_max = size > import->size_max ? size : import->size_max;
         print_taken(import, path, file, &added);
     } else {
@@ -188,7 +190,8 @@ static bool import_file(struct cosign_import *import, const char *path)
     return is_reached;
 }
 
-/* Is a checkpoint of that size, or a larger one, published, with what the policy asks for? */
+/* Is a checkpoint of that size, or a larger one, published, with what the policy asks for? A log that
+ * has published nothing yet is UNAVAILABLE, which is what is waited for. */
 static enum err_code is_covered(struct cosign_import *import, bool *out, struct err *err)
 {
     struct buf note = BUF_INIT(NOTE_BYTES_MAX);
@@ -201,7 +204,7 @@ static enum err_code is_covered(struct cosign_import *import, bool *out, struct 
         *out = verdict.is_met && verdict.checkpoint.size >= import->size_max;
     }
     buf_clear(&note);
-    return rc == E_OK ? rc : err_wrap(err, "the log's checkpoint");
+    return rc == E_OK || rc == E_UNAVAILABLE ? E_OK : err_wrap(err, "the log's checkpoint");
 }
 
 static void wait_for_publication(struct cosign_import *import)
@@ -246,7 +249,7 @@ static int import_all(struct cosign_import *import, char *const *paths, size_t c
     for (size_t i = 0; is_reached && i < count; i++) {
         is_reached = import_file(import, paths[i]);
     }
-    if (is_reached && import->wait_s > 0 && import->size_max > 0) {
+    if (is_reached && import->wait_s > 0 && import->has_taken) {
         wait_for_publication(import);
     }
     if (import->output.is_json) {

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "logd/contradiction.h"
 #include "store/journal_file.h"
+#include "store/mark_place.h"
 #include "store/tiles_posix.h"
 
 static enum err_code read_checkpoint(struct opening *o, struct buf *note, struct checkpoint *out,
@@ -43,6 +44,10 @@ static enum err_code open_stores(struct opening *o, struct err *err)
     }
     if (rc == E_OK) {
         rc = data_dir_open(&o->dir, s->data_dir, &o->parts->signing.log.vkey, err);
+    }
+    if (rc == E_OK) {
+        rc = mark_place_check(s->mark_path, s->data_dir, err);
+        o->is_misconfigured = rc != E_OK;
     }
     if (rc == E_OK) {
         rc = journal_file_open(&o->journal, o->dir.journal, s->journal_bytes_max, err);

@@ -1,6 +1,6 @@
 """An https-bastion of a test's own (C2SP https-bastion): python3-h2 and python3-openssl.
 
-    authority = Authority(directory)
+    authority = Authority(directory)  # certificates.py
     with Bastion(authority) as bastion:
         bastion.allow(key_hash)          # SHA-256 of a backend's raw public key, in hex
         bastion.wait_connected(key_hash)
@@ -13,12 +13,10 @@ key replaces the one before. Importing it raises ImportError where a package is 
 """
 import hashlib
 import http.server
-import os
 import queue
 import select
 import socket
 import struct
-import subprocess
 import threading
 import time
 
@@ -35,37 +33,6 @@ from logd import Response, wait_until
 
 ALPN = b"bastion/0"
 READ_BYTES = 65536
-
-
-class Authority:
-    """Certificates made with openssl's command line. `ca` is a PEM file."""
-
-    def __init__(self, directory, name="ca"):
-        self.dir = directory
-        self.name = name
-        self.ca = os.path.join(directory, f"{name}.pem")
-        self._key = os.path.join(directory, f"{name}.key")
-        self._openssl("req", "-x509", *self._new_key(self._key), "-subj", f"/CN={name}", "-days", "2",
-                      "-addext", "basicConstraints=critical,CA:TRUE", "-out", self.ca)  # fmt: skip
-
-    def _openssl(self, *arguments):
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)
-
-    @staticmethod
-    def _new_key(path):
-        return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", path]
-
-    def issue(self, name, alternatives="DNS:localhost,IP:127.0.0.1"):
-        """(certificate, key) as PEM files."""
-        base = os.path.join(self.dir, f"{self.name}-{name}")
-        self._openssl("req", *self._new_key(base + ".key"), "-subj", f"/CN={name}", "-out",
-                      base + ".csr")  # fmt: skip
-        with open(base + ".ext", "w", encoding="utf-8") as file:
-            file.write(f"subjectAltName={alternatives}\n")
-        self._openssl("x509", "-req", "-in", base + ".csr", "-CA", self.ca, "-CAkey", self._key,
-                      "-CAcreateserial", "-days", "2", "-extfile", base + ".ext", "-out",
-                      base + ".pem")  # fmt: skip
-        return base + ".pem", base + ".key"
 
 
 class Stream:
@@ -89,6 +56,7 @@ class Backend:
         )
         self.streams = {}
         self.orders = queue.SimpleQueue()  # Stream, or a function to call
+        self.lock = threading.Lock()  # for who wakes the thread: it may be over
         self.wake_out, self.wake_in = socket.socketpair()
         self.out = b""
         self.is_over = False
@@ -97,7 +65,9 @@ class Backend:
 
     def order(self, what):
         self.orders.put(what)
-        self.wake_in.send(b"x")
+        with self.lock:
+            if not self.is_over:
+                self.wake_in.send(b"x")
 
     def serve(self):
         self.h2.initiate_connection()
@@ -116,6 +86,9 @@ class Backend:
         for stream in self.streams.values():
             stream.done.set()
         self.sock.close()
+        with self.lock:
+            self.wake_out.close()
+            self.wake_in.close()
 
     def _take_orders(self):
         while not self.orders.empty():
