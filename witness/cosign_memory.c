@@ -1,35 +1,58 @@
 #include "witness/cosign_memory.h"
 
 #include "base/alloc.h"
+#include "base/log.h"
 
-struct cosign_memory *cosign_memory_new(void)
+#include <assert.h>
+
+static_assert(sizeof(struct cosign_refused) + ADD_CHECKPOINT_BYTES_MAX <= COSIGN_REFUSED_BYTES_MAX,
+              "the longest note has room once the others are gone");
+
+struct cosign_memory *cosign_memory_new(struct cosign_memory_total *total)
 {
     struct cosign_memory *memory = NEW(struct cosign_memory);
+    memory->total = total;
     buf_init(&memory->answered_lines, ADD_CHECKPOINT_LINES_MAX);
-    for (size_t i = 0; i < COSIGN_REFUSED_MAX; i++) {
-        buf_init(&memory->refused[i].note, COSIGN_REFUSED_NOTE_MAX);
-    }
+    TAILQ_INIT(&memory->refused);
     return memory;
 }
 
-void cosign_memory_free(struct cosign_memory *memory)
+/* -- the bytes of all logs -- */
+
+/* False over the maximum. */
+static bool take_bytes(struct cosign_memory_total *total, size_t bytes)
 {
-    if (memory == NULL) {
-        return;
+    size_t before = atomic_fetch_add(&total->bytes, bytes);
+    if (before > COSIGN_MEMORY_TOTAL_BYTES_MAX || bytes > COSIGN_MEMORY_TOTAL_BYTES_MAX - before) {
+        atomic_fetch_sub(&total->bytes, bytes);
+        return false;
     }
-    for (size_t i = 0; i < COSIGN_REFUSED_MAX; i++) {
-        buf_clear(&memory->refused[i].note);
-    }
-    buf_clear(&memory->answered_lines);
-    mem_free(memory);
+    return true;
 }
 
+static void return_bytes(struct cosign_memory_total *total, size_t bytes)
+{
+    atomic_fetch_sub(&total->bytes, bytes);
+}
+
+static void tell_full(struct cosign_memory_total *total)
+{
+    if (!atomic_exchange(&total->was_full, true)) {
+        log_event(LOG_LEVEL_ERROR, "memory_of_refused_notes_full",
+                  "bytes=%d detail=\"a contradiction among refused notes may be missed\"",
+                  COSIGN_MEMORY_TOTAL_BYTES_MAX);
+    }
+}
+
+/* -- answers -- */
+
 void cosign_memory_set_answer(struct cosign_memory *memory, const struct hash *body,
-                              struct span lines, uint64_t now_ms)
+                              const struct origin_state *state, struct span lines, uint64_t now_ms)
 {
     memory->has_answer = true;
     memory->answered_body = *body;
     memory->answered_ms = now_ms;
+    memory->answered_state = *state;
     buf_reset(&memory->answered_lines);
     buf_put(&memory->answered_lines, lines);
 }
@@ -50,6 +73,20 @@ bool cosign_memory_find_answer(const struct cosign_memory *memory, const struct 
     return true;
 }
 
+bool cosign_memory_find_lines(const struct cosign_memory *memory, const struct origin_state *state,
+                              struct span *lines)
+{
+    const struct origin_state *answered = &memory->answered_state;
+    if (!memory->has_answer || answered->size != state->size ||
+        answered->timestamp != state->timestamp || !hash_is_equal(&answered->root, &state->root)) {
+        return false;
+    }
+    *lines = buf_span(&memory->answered_lines);
+    return true;
+}
+
+/* -- contradictions -- */
+
 bool cosign_memory_has_kept(const struct cosign_memory *memory, const struct hash *contradiction)
 {
     for (size_t i = 0; i < memory->kept_count && i < COSIGN_KEPT_MAX; i++) {
@@ -65,41 +102,119 @@ void cosign_memory_add_kept(struct cosign_memory *memory, const struct hash *con
     memory->kept[memory->kept_count++ % COSIGN_KEPT_MAX] = *contradiction;
 }
 
-static size_t refused_end(const struct cosign_memory *memory)
+/* -- refused notes -- */
+
+static size_t refused_bytes(const struct cosign_refused *refused)
 {
-    return memory->refused_count < COSIGN_REFUSED_MAX ? memory->refused_count : COSIGN_REFUSED_MAX;
+    return sizeof *refused + refused->len;
+}
+
+static void drop_oldest(struct cosign_memory *memory)
+{
+    struct cosign_refused *oldest = TAILQ_FIRST(&memory->refused);
+    TAILQ_REMOVE(&memory->refused, oldest, next);
+    memory->refused_bytes -= refused_bytes(oldest);
+    return_bytes(memory->total, refused_bytes(oldest));
+    mem_free(oldest);
+}
+
+/* A log that has filled its share, or finds everybody's in use, gives up its own oldest notes, and nobody
+ * else's. False: it has none left to give up. */
+static bool make_room(struct cosign_memory *memory, size_t bytes)
+{
+    while (bytes > COSIGN_REFUSED_BYTES_MAX - memory->refused_bytes) {
+        drop_oldest(memory);
+    }
+    while (!take_bytes(memory->total, bytes)) {
+        if (TAILQ_EMPTY(&memory->refused)) {
+            tell_full(memory->total);
+            return false;
+        }
+        drop_oldest(memory);
+    }
+    return true;
 }
 
 void cosign_memory_add_refused(struct cosign_memory *memory, const struct cosign_request *request)
 {
     const struct checkpoint *checkpoint = &request->checkpoint;
-    if (checkpoint->size == 0 || request->note.len > COSIGN_REFUSED_NOTE_MAX) {
+    struct cosign_refused *refused;
+    if (checkpoint->size == 0) {
         return;
     }
-    for (size_t i = 0; i < refused_end(memory); i++) {
-        if (memory->refused[i].size == checkpoint->size &&
-            hash_is_equal(&memory->refused[i].root, &checkpoint->root)) {
+    TAILQ_FOREACH(refused, &memory->refused, next)
+    {
+        if (refused->size == checkpoint->size && hash_is_equal(&refused->root, &checkpoint->root)) {
             return;
         }
     }
-    struct cosign_refused *refused = &memory->refused[memory->refused_count++ % COSIGN_REFUSED_MAX];
+    size_t bytes = sizeof *refused + request->note.len;
+    if (!make_room(memory, bytes)) {
+        return;
+    }
+    refused = mem_alloc(bytes);
     refused->size = checkpoint->size;
     refused->root = checkpoint->root;
-    buf_reset(&refused->note);
-    buf_put(&refused->note, buf_span(&request->note));
+    refused->len = request->note.len;
+    memcpy(refused->note, request->note.data, request->note.len);
+    TAILQ_INSERT_TAIL(&memory->refused, refused, next);
+    memory->refused_bytes += bytes;
 }
 
 bool cosign_memory_find_contradicting(const struct cosign_memory *memory,
-                                      const struct checkpoint *checkpoint, size_t *at,
-                                      struct span *note)
+                                      const struct checkpoint *checkpoint, struct span *note)
 {
-    while (*at < refused_end(memory)) {
-        const struct cosign_refused *refused = &memory->refused[(*at)++];
+    const struct cosign_refused *refused;
+    TAILQ_FOREACH(refused, &memory->refused, next)
+    {
         if (refused->size == checkpoint->size &&
             !hash_is_equal(&refused->root, &checkpoint->root)) {
-            *note = buf_span(&refused->note);
+            *note = span_of(refused->note, refused->len);
             return true;
         }
     }
     return false;
+}
+
+/* -- unwritten evidence -- */
+
+bool cosign_memory_add_unwritten(struct cosign_memory *memory, struct span file)
+{
+    if (memory->unwritten_count == COSIGN_UNWRITTEN_MAX) {
+        return false;
+    }
+    if (!take_bytes(memory->total, file.len)) {
+        tell_full(memory->total);
+        return false;
+    }
+    struct buf *unwritten = &memory->unwritten[memory->unwritten_count++];
+    buf_init(unwritten, file.len);
+    buf_put(unwritten, file);
+    return true;
+}
+
+void cosign_memory_drop_unwritten(struct cosign_memory *memory)
+{
+    assert(memory->unwritten_count > 0);
+    return_bytes(memory->total, memory->unwritten[0].len);
+    buf_clear(&memory->unwritten[0]);
+    memory->unwritten_count--;
+    for (size_t i = 0; i < memory->unwritten_count; i++) {
+        memory->unwritten[i] = memory->unwritten[i + 1];
+    }
+}
+
+void cosign_memory_free(struct cosign_memory *memory)
+{
+    if (memory == NULL) {
+        return;
+    }
+    while (!TAILQ_EMPTY(&memory->refused)) {
+        drop_oldest(memory);
+    }
+    while (memory->unwritten_count > 0) {
+        cosign_memory_drop_unwritten(memory);
+    }
+    buf_clear(&memory->answered_lines);
+    mem_free(memory);
 }

@@ -1,5 +1,9 @@
 #include "witness/cosign_request.h"
 
+enum {
+    OWN_LINES_TRIED = 2 /* of each key of ours: anybody can send as many as a note holds */
+};
+
 /* Appends the lines that were verified. They are as long as they came, so there is room. */
 static void put_lines(struct buf *out, const struct note *note,
                       const struct note_verified *verified, size_t count)
@@ -22,17 +26,39 @@ static bool verify(const struct note *note, struct known_log *log, struct note_v
     return note_verify(note, pointers, key_count, verified, count, &err) == E_OK;
 }
 
+/* The first line of the key that verifies, or NULL. */
+static const struct note_line *find_line(const struct note *note, const struct vkey *key)
+{
+    size_t tried = 0;
+    for (size_t i = 0; i < note->count && tried < OWN_LINES_TRIED; i++) {
+        const struct note_line *line = &note->lines[i];
+        uint64_t timestamp;
+        if (line->key_id != key->id || !span_is_str(line->name, key->name)) {
+            continue;
+        }
+        if (note_signature_is_valid(key, note->text, line->signature, &timestamp)) {
+            return line;
+        }
+        tried++;
+    }
+    return NULL;
+}
+
 /* A line under our own name proves something only if it verifies. Anybody can write one that does not,
- * and must gain nothing by it: it is neither kept nor a reason to refuse. */
+ * and must gain nothing by it: it is neither kept nor a reason to refuse, and costs us little. Requires
+ * that the log's lines were verified. */
 static void look_for_own_lines(struct cosign_request *out, const struct note *note,
                                const struct vkey *const *own_keys, size_t own_key_count)
 {
-    struct note_verified verified[NOTE_SIGNATURES_MAX];
-    size_t count, bad;
-    note_verify_each(note, own_keys, own_key_count, verified, &count, &bad);
-    if (count > 0) {
-        buf_put(&out->own_note, buf_span(&out->note));
-        put_lines(&out->own_note, note, verified, count);
+    for (size_t i = 0; i < own_key_count; i++) {
+        const struct note_line *line = find_line(note, own_keys[i]);
+        if (line == NULL) {
+            continue;
+        }
+        if (out->own_note.len == 0) {
+            buf_put(&out->own_note, buf_span(&out->note));
+        }
+        note_put_line(&out->own_note, line);
     }
 }
 

@@ -1,7 +1,8 @@
 /* cosign_request.h -- an add-checkpoint request, read and verified: checks 1 to 5 of protocols 6.1.
  *
  * Spec: C2SP tlog-witness, "add-checkpoint". Nothing of a request is acted upon but what this gives.
- * A worker: verifying costs about 100 us for each line of a known key.
+ * A worker: verifying costs about 100 us for each line of a known key of the log, and for at most two
+ * lines of each key of ours.
  */
 #ifndef WITNESS_COSIGN_REQUEST_H
 #define WITNESS_COSIGN_REQUEST_H

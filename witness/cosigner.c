@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "witness/complaint.h"
 #include "witness/cosign_evidence.h"
 
 #include <assert.h>
@@ -19,15 +20,17 @@
 
 enum {
     PEER_BYTES_MAX = 64, /* an IPv6 address with its zone */
-    REASON_MAX = 256,
-    COMPLAIN_MS = 10 * 1000 /* at least between two log lines about one kind of trouble */
+    REASON_MAX = 256
 };
 
 struct cosigner {
     struct cosigner_options options;
     const struct vkey *own_keys[COSIGNER_KEYS_MAX];
     atomic_size_t count;
+    atomic_size_t bytes; /* charged by the jobs under way */
+    struct cosign_memory_total memory_total;
     _Atomic uint64_t complained_ms[REFUSAL_COUNT];
+    struct cosign_evidence_complaints evidence_complaints;
 };
 
 struct cosign_job {
@@ -38,12 +41,14 @@ struct cosign_job {
     uint8_t peer[PEER_BYTES_MAX];
     size_t peer_len;
     struct buf body; /* owned; empty once it is read */
+    size_t bytes;    /* charged to the cosigner: of the body, later of the note */
     struct hash body_hash;
     struct known_log *log; /* NULL until it is known */
     bool has_request;
     struct cosign_request request;
     bool is_advance;           /* what is signed is larger than what was held */
     struct origin_state state; /* what is committed */
+    bool is_durable;           /* it was already, and `lines` were let out before */
     struct buf lines;          /* owned: our cosignatures */
 };
 
@@ -125,10 +130,8 @@ static const char *detail_of(enum refusal refusal)
 static void complain(struct cosigner *cosigner, const struct cosign_job *job, enum refusal refusal,
                      const char *reason)
 {
-    uint64_t now = now_ms(), last = atomic_load(&cosigner->complained_ms[refusal]);
-    if ((last == 0 || now - last >= COMPLAIN_MS) &&
-        atomic_compare_exchange_strong(&cosigner->complained_ms[refusal], &last, now)) {
-        log_event(LOG_LEVEL_ERROR, "not-signed", "reason=%s origin=%s detail=%s",
+    if (complaint_is_due(&cosigner->complained_ms[refusal], now_ms())) {
+        log_event(LOG_LEVEL_ERROR, "not_signed", "reason=%s origin=%s detail=%s",
                   refusal_label(refusal), log_quoted_str(job->log->origin).text,
                   log_quoted_str(reason).text);
     }
@@ -164,6 +167,7 @@ static void answer_job(struct cosign_job *job, enum refusal refusal, uint64_t st
 static void release_job(struct cosign_job *job)
 {
     struct cosigner *cosigner = job->cosigner;
+    atomic_fetch_sub(&cosigner->bytes, job->bytes);
     job_free(job);
     atomic_fetch_sub(&cosigner->count, 1);
 }
@@ -233,7 +237,7 @@ static enum refusal read_held(struct cosign_job *job, struct origin_state *held)
     struct known_log *log = job->log;
     struct err err;
     if (log->memory == NULL) {
-        log->memory = cosign_memory_new();
+        log->memory = cosign_memory_new(&job->cosigner->memory_total);
     }
     pthread_mutex_lock(&log->mutex);
     *held = log->state;
@@ -278,6 +282,18 @@ static enum refusal charge_log(struct cosign_job *job)
     return REFUSED_NONE;
 }
 
+/* With the lines that were let out for this very state, if there are any: of the same text and time ours
+ * would be the same again, and the state is durable. */
+static bool repeat_lines(struct cosign_job *job)
+{
+    struct span lines;
+    if (!cosign_memory_find_lines(job->log->memory, &job->state, &lines)) {
+        return false;
+    }
+    buf_put(&job->lines, lines);
+    return true;
+}
+
 static enum refusal sign(struct cosign_job *job, uint64_t timestamp)
 {
     const struct cosigner_options *options = &job->cosigner->options;
@@ -299,7 +315,8 @@ static enum refusal try_to_sign(struct cosign_job *job, uint64_t timestamp)
     if (refusal == REFUSED_NONE) {
         refusal = charge_log(job);
     }
-    return refusal == REFUSED_NONE ? sign(job, timestamp) : refusal;
+    job->is_durable = refusal == REFUSED_NONE && repeat_lines(job);
+    return refusal == REFUSED_NONE && !job->is_durable ? sign(job, timestamp) : refusal;
 }
 
 /* Refused because of `trouble` of ours, if any. With REFUSED_NONE the job's state and lines are what to
@@ -319,6 +336,8 @@ static enum refusal judge(struct cosign_job *job, const struct origin_state *hel
         .held = held,
         .request = request,
         .decision = &decision,
+        .now_ms = now_ms(),
+        .complaints = &cosigner->evidence_complaints,
     };
     bool is_on_record = cosign_evidence_look(&evidence);
     enum refusal refusal = !request->is_signable     ? REFUSED_MALFORMED
@@ -353,7 +372,8 @@ static void on_committed(void *ctx, enum err_code rc, const struct err *err)
         end_turn(job, refusal, 0);
         return;
     }
-    cosign_memory_set_answer(log->memory, &job->body_hash, buf_span(&job->lines), now_ms());
+    cosign_memory_set_answer(log->memory, &job->body_hash, &job->state, buf_span(&job->lines),
+                             now_ms());
     uint64_t now_s = job->is_advance ? job->cosigner->options.unix_s() : 0;
     pthread_mutex_lock(&log->mutex);
     log->state = job->state;
@@ -406,7 +426,7 @@ static void on_turn(void *arg)
         return;
     }
     enum refusal refusal = judge(job, &held, trouble);
-    if (refusal == REFUSED_NONE) {
+    if (refusal == REFUSED_NONE && !job->is_durable) {
         commit(job);
         return;
     }
@@ -414,6 +434,15 @@ static void on_turn(void *arg)
         options->on_conflict(options->ctx, job->log);
     }
     end_turn(job, refusal, held.size);
+}
+
+/* Only the note is left of the body. */
+static void charge_note_only(struct cosign_job *job)
+{
+    size_t bytes = job->request.note.len;
+    assert(bytes <= job->bytes);
+    atomic_fetch_sub(&job->cosigner->bytes, job->bytes - bytes);
+    job->bytes = bytes;
 }
 
 /* Worker. */
@@ -434,7 +463,9 @@ static void on_arrived(void *arg)
     if (job->request.own_note.len > 0) {
         guard_on_note(options->guard, job->log, SIZE_MAX, buf_span(&job->request.own_note),
                       now_ms());
+        buf_clear(&job->request.own_note);
     }
+    charge_note_only(job);
     if (take_turn(job)) {
         on_turn(job);
     }
@@ -462,6 +493,8 @@ void cosigner_submit(struct cosigner *cosigner, struct span body, struct span pe
     bool is_full = atomic_fetch_add(&cosigner->count, 1) >= COSIGNER_JOBS_MAX;
     struct cosign_job *job = job_new(cosigner, peer, ctx, on_done);
     struct err err;
+    job->bytes = body.len;
+    is_full |= atomic_fetch_add(&cosigner->bytes, body.len) + body.len > COSIGNER_BYTES_MAX;
     if (!budget_take_peer(cosigner->options.budget, span_of(job->peer, job->peer_len), now_ms())) {
         finish(job, REFUSED_QUOTA);
     } else if (is_full) {

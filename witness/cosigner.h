@@ -8,6 +8,8 @@
  * known_log moves, the answer goes out, and the next waiting request of that log goes to a worker.
  * Logs do not wait for each other, and the ledger syncs them in groups. Answers of one log go out in
  * the order in which they were decided.
+ * A request for the state that is held, in the second of its last cosignature, is answered with that one:
+ * it would be the same bytes. So strangers who ask for refreshes cost a log one commit a second.
  * It can fail so: every refusal of decision.h answers at once; after a failed commit the log's state
  * stays as it was, nothing is answered with a signature, and the log's state is read again from the
  * ledger before the next request of it is decided.
@@ -29,6 +31,9 @@ enum {
     COSIGNER_REPEAT_MS = 1000,  /* an identical body within gets the answer of the first, if that
                                    is still the newest of its log */
     COSIGNER_JOBS_MAX = 4096,   /* requests under way in all; BUSY above */
+    COSIGNER_BYTES_MAX = 64 * 1024 * 1024, /* of their bodies, and once these are read of the notes
+                                              without strangers' lines; BUSY above. A request that is
+                                              not padded is below 8 KiB: then the count comes first */
 };
 
 struct cosigner;

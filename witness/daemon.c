@@ -6,6 +6,7 @@
 #include "net/process.h"
 #include "net/rpc_health.h"
 #include "net/rpc_server.h"
+#include "store/mark_place.h"
 #include "witness/bastions.h"
 #include "witness/cosigning_metrics.h"
 #include "witness/guard_service.h"
@@ -39,7 +40,7 @@ struct daemon {
     struct witness_keys keys;
     struct witness_dir dir;
     struct parts parts;
-    bool is_misconfigured; /* what kept it from starting was the file of logs */
+    bool is_misconfigured; /* what kept it from starting was the file of logs, or the mark's path */
 
     uv_loop_t loop;
     uv_signal_t sigterm, sigint, sighup;
@@ -78,14 +79,14 @@ static unsigned cosign_workers(void)
 static enum err_code reopen_store(void *ctx, struct kv **out, struct err *err)
 {
     struct daemon *d = ctx;
-    return kv_leveldb_open(out, d->dir.state, err);
+    return witness_dir_reopen_store(&d->dir, out, err);
 }
 
 static enum err_code open_ledger(struct daemon *d, struct err *err)
 {
     struct kv *kv = NULL;
     struct mark_file *mark = NULL;
-    enum err_code rc = kv_leveldb_open(&kv, d->dir.state, err);
+    enum err_code rc = witness_dir_open_store(&d->dir, &kv, err);
     if (rc == E_OK) {
         rc =
             ledger_open_mark(kv, d->settings.mark_path, d->settings.is_start_unchecked, &mark, err);
@@ -102,11 +103,13 @@ static enum err_code open_ledger(struct daemon *d, struct err *err)
     return rc;
 }
 
-/* A counter that is not what the store says is no reason not to start: what was signed is still served. */
+/* A counter that is not what the store says, or is missed, is no reason not to start: what was signed is still served. */
 static enum err_code open_tpm(struct daemon *d, struct err *err)
 {
-    enum err_code rc = tpm_start(&d->tpm, d->parts.ledger, d->settings.is_start_unchecked, err);
-    if (rc == E_OK) {
+    bool has_tpm = d->settings.tpm_nv_index != NULL, is_unchecked = d->settings.is_start_unchecked;
+    enum err_code rc = has_tpm ? tpm_start(&d->tpm, d->parts.ledger, is_unchecked, err)
+                               : tpm_check_unused(d->parts.ledger, is_unchecked, err);
+    if (rc == E_OK && has_tpm) {
         guard_use_tpm(d->parts.guard);
     } else if (rc == E_CONFLICT) {
         guard_refuse_all(d->parts.guard, err->msg);
@@ -119,6 +122,7 @@ static enum err_code open_guard(struct daemon *d, struct err *err)
 {
     d->parts.guard =
         guard_new(d->parts.ledger, d->keys.vkeys, d->keys.count, d->settings.peer_count);
+    guard_set_peers(d->parts.guard, d->settings.peers, d->settings.peer_wait_seconds * 1000);
     if (d->settings.is_start_unchecked) {
         guard_start_unchecked(d->parts.guard);
     } else if (d->settings.mark_path == NULL && d->settings.peer_count == 0 &&
@@ -126,7 +130,7 @@ static enum err_code open_guard(struct daemon *d, struct err *err)
         log_event(LOG_LEVEL_WARN, "rollback_not_detectable", "advice=%s",
                   log_quoted_str("set mark-path to a file on another disk, or peers").text);
     }
-    return d->settings.tpm_nv_index == NULL ? E_OK : open_tpm(d, err);
+    return open_tpm(d, err);
 }
 
 /* In the loop thread, before the log can be looked up. */
@@ -134,6 +138,9 @@ static void on_log_added(void *ctx, struct known_log *log)
 {
     struct daemon *d = ctx;
     guard_add(d->parts.guard, log);
+    if (d->guard_service != NULL && !atomic_load(&d->parts.is_stopping)) {
+        guard_service_look(d->guard_service);
+    }
 }
 
 static enum err_code open_logs(struct daemon *d, struct err *err)
@@ -167,6 +174,10 @@ static enum err_code open_parts(struct daemon *d, struct err *err)
         rc = witness_dir_open(&d->dir, s->data_dir, d->keys.signers, d->keys.count, err);
     }
     if (rc == E_OK) {
+        rc = mark_place_check(s->mark_path, s->data_dir, err);
+        d->is_misconfigured = rc != E_OK;
+    }
+    if (rc == E_OK) {
         rc = open_ledger(d, err);
     }
     if (rc == E_OK) {
@@ -180,6 +191,9 @@ static enum err_code open_parts(struct daemon *d, struct err *err)
     }
     if (rc == E_OK) {
         rc = open_logs(d, err);
+    }
+    if (rc == E_OK) { /* nobody is served yet: this thread may wait for the disk */
+        guard_on_tick(d->parts.guard, now_ms());
     }
     return rc;
 }
@@ -198,8 +212,11 @@ static void start_guard_service(struct daemon *d)
         .work = d->guarding,
         .logs = d->parts.logs,
         .guard = d->parts.guard,
+        .ledger = d->parts.ledger,
+        .evidence = d->parts.evidence,
         .peers = d->settings.peers,
         .peer_count = d->settings.peer_count,
+        .poll_ms = d->settings.peer_poll_seconds * 1000,
     };
     d->guard_service = guard_service_start(&options);
 }

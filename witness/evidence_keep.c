@@ -131,14 +131,16 @@ struct tally {
     bool is_there;
 };
 
-static struct tally tally(struct evidence_keep *keep, const struct evidence_item *item)
+/* `id` may be NULL. */
+static struct tally tally(struct evidence_keep *keep, const struct hash *origin_hash,
+                          const struct hash *id)
 {
     struct tally tally = { 0, false };
     pthread_mutex_lock(&keep->mutex);
     for (size_t i = 0; i < keep->count; i++) {
-        bool is_same_origin = hash_is_equal(&keep->items[i].origin_hash, &item->origin_hash);
+        bool is_same_origin = hash_is_equal(&keep->items[i].origin_hash, origin_hash);
         tally.of_origin += is_same_origin;
-        tally.is_there |= is_same_origin && hash_is_equal(&keep->items[i].id, &item->id);
+        tally.is_there |= is_same_origin && id != NULL && hash_is_equal(&keep->items[i].id, id);
     }
     pthread_mutex_unlock(&keep->mutex);
     return tally;
@@ -184,10 +186,10 @@ static void open_file(struct evidence_keep *keep, const char *directory, const c
         unlink(path); /* of a start that ended while it wrote */
     } else if (!parse_hex_name(&id, name)) {
         err_set(&err, E_CORRUPT, "%s: not a name of ours", path);
-        log_error(LOG_LEVEL_ERROR, "evidence-damaged", &err);
+        log_error(LOG_LEVEL_ERROR, "evidence_damaged", &err);
     } else if (load(&item, path, origin_hash, &id, &err) != E_OK) {
         err_wrap(&err, "%s", path);
-        log_error(LOG_LEVEL_ERROR, "evidence-damaged", &err);
+        log_error(LOG_LEVEL_ERROR, "evidence_damaged", &err);
     } else {
         append(keep, &item);
     }
@@ -307,18 +309,19 @@ static enum err_code write_file(const struct evidence_keep *keep, const struct e
 static enum err_code add(struct evidence_keep *keep, struct evidence_item *item, struct span file,
                          bool *is_new, struct err *err)
 {
-    struct tally known = tally(keep, item);
+    struct tally known = tally(keep, &item->origin_hash, &item->id);
     if (known.is_there) {
         return E_OK;
     }
-    atomic_fetch_add(&keep->found, 1);
     if (known.of_origin >= EVIDENCE_KEEP_MAX) {
+        evidence_keep_add_found(keep);
         return E_OK;
     }
     enum err_code rc = write_file(keep, item, file, err);
     if (rc != E_OK) {
         return rc;
     }
+    evidence_keep_add_found(keep);
     item->first_seen_s = (uint64_t)time(NULL);
     pthread_mutex_lock(&keep->mutex);
     append(keep, item);
@@ -376,6 +379,16 @@ enum err_code evidence_keep_read(struct evidence_keep *keep, const struct hash *
     mem_free(path);
     buf_clear(&file);
     return rc;
+}
+
+bool evidence_keep_is_full(struct evidence_keep *keep, const struct hash *origin_hash)
+{
+    return tally(keep, origin_hash, NULL).of_origin >= EVIDENCE_KEEP_MAX;
+}
+
+void evidence_keep_add_found(struct evidence_keep *keep)
+{
+    atomic_fetch_add(&keep->found, 1);
 }
 
 uint64_t evidence_keep_count(const struct evidence_keep *keep)

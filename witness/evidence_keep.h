@@ -36,7 +36,11 @@ size_t evidence_keep_list(struct evidence_keep *keep, struct evidence_item **out
 MUST_USE enum err_code evidence_keep_read(struct evidence_keep *keep,
                                           const struct hash *origin_hash, const struct hash *id,
                                           struct buf *out, struct err *err);
-/* Pieces found since the start, also those over the cap. */
+/* True when an origin has EVIDENCE_KEEP_MAX files, which stays so. Who asks before making a file, and
+ * then makes none, tells with evidence_keep_add_found that there was something to find. */
+bool evidence_keep_is_full(struct evidence_keep *keep, const struct hash *origin_hash);
+void evidence_keep_add_found(struct evidence_keep *keep);
+/* Pieces found since the start, also those over the cap; those that could not be written are not in it. */
 uint64_t evidence_keep_count(const struct evidence_keep *keep);
 
 #endif

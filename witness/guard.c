@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "witness/guard_finding.h"
 
 #include <assert.h>
 #include <search.h>
@@ -21,9 +22,13 @@ struct guarded {
     uint64_t answered_ms; /* when the first did */
     bool was_asked;
     uint64_t asked_ms;
-    char *refused;         /* why; owned; NULL: it is not */
-    uint64_t refused_size; /* of the note that is kept */
-    struct buf pending;    /* a note that the ledger has not taken yet */
+    char *refused;      /* why; owned; NULL: it is not */
+    bool has_note;      /* one that is ahead of the store, or contradicts what we signed */
+    uint64_t note_size; /* of the largest */
+    struct hash note_root;
+    bool is_contradicted; /* for good */
+    /* What the ledger has not taken yet: the largest note, and the first that contradicts. */
+    struct buf newest, contradiction;
 };
 
 struct guard {
@@ -31,7 +36,12 @@ struct guard {
     const struct vkey *keys;
     size_t key_count;
     size_t peer_count;
+    const char *const *peers; /* what they are called in the log, or NULL */
+    uint64_t peer_wait_ms;
     bool has_mark;
+
+    pthread_mutex_t
+        keeping; /* held while the ledger takes notes, so that the last one is the largest */
 
     pthread_mutex_t mutex; /* guards all below; never held while the ledger or a log is asked */
     bool is_mark_new;
@@ -41,7 +51,8 @@ struct guard {
     void *tree;        /* of struct guarded, by hash */
     struct guarded **list;
     size_t count, room;
-    size_t unsettled; /* not read, checking, or with a pending note: what a tick looks after */
+    size_t unsettled; /* not read, checking, or with a note to keep: what a tick looks after */
+    size_t unheard;   /* of which some peer has not been heard yet */
 };
 
 static int compare(const void *a, const void *b)
@@ -59,7 +70,14 @@ static struct guarded *find(struct guard *guard, const struct known_log *log)
 
 static bool is_settled(const struct guarded *guarded)
 {
-    return guarded->is_read && !guarded->is_checking && guarded->pending.len == 0;
+    return guarded->is_read && !guarded->is_checking && guarded->newest.len == 0 &&
+           guarded->contradiction.len == 0;
+}
+
+/* Locked. */
+static bool is_heard(const struct guard *guard, const struct guarded *guarded)
+{
+    return guarded->answered + 1 == 1U << guard->peer_count;
 }
 
 /* --- The whole. --- */
@@ -94,6 +112,8 @@ struct guard *guard_new(struct ledger *ledger, const struct vkey *keys, size_t k
     guard->keys = keys;
     guard->key_count = key_count;
     guard->peer_count = peer_count;
+    guard->peer_wait_ms = GUARD_PEER_WAIT_MS;
+    pthread_mutex_init(&guard->keeping, NULL);
     pthread_mutex_init(&guard->mutex, NULL);
     read_mark_use(guard);
     return guard;
@@ -103,7 +123,8 @@ static void free_guarded(void *arg)
 {
     struct guarded *guarded = arg;
     mem_free(guarded->refused);
-    buf_clear(&guarded->pending);
+    buf_clear(&guarded->newest);
+    buf_clear(&guarded->contradiction);
     mem_free(guarded);
 }
 
@@ -116,7 +137,14 @@ void guard_free(struct guard *guard)
     mem_free(guard->list);
     mem_free(guard->all_refused);
     pthread_mutex_destroy(&guard->mutex);
+    pthread_mutex_destroy(&guard->keeping);
     mem_free(guard);
+}
+
+void guard_set_peers(struct guard *guard, const char *const *peers, uint64_t wait_ms)
+{
+    guard->peers = peers;
+    guard->peer_wait_ms = wait_ms;
 }
 
 void guard_start_unchecked(struct guard *guard)
@@ -166,118 +194,93 @@ const char *guard_words(const struct guard *guard)
 
 /* --- One origin. --- */
 
-/* Locked. The first reason stays: it is the one that an operator has to clear up. */
-static void refuse(struct guarded *guarded, const char *reason)
+/* Locked. The first reason stays: it is the one that an operator has to clear up. But nothing is to be
+ * cleared up any more once there is a contradiction. */
+static void refuse(struct guarded *guarded, const char *reason, bool is_contradiction)
 {
-    if (guarded->refused != NULL) {
+    if (guarded->refused != NULL && !is_contradiction) {
         return;
     }
+    mem_free(guarded->refused);
     guarded->refused = mem_strdup(reason);
     log_event(LOG_LEVEL_ERROR, "guard_refuses", "origin=%s reason=%s",
               log_quoted_str(guarded->log->origin).text, log_quoted_str(reason).text);
 }
 
-/* The size in the text of a note that the ledger keeps, or 0. */
-static uint64_t size_of_note(struct span bytes)
+/* Locked. Counts the change of an origin between settled and not. */
+static void resettle(struct guard *guard, const struct guarded *guarded, bool was_settled)
 {
-    struct note note;
-    struct checkpoint checkpoint = { .size = 0 };
-    struct err err;
-    if (note_parse(&note, bytes, &err) == E_OK) {
-        if (checkpoint_parse(&checkpoint, note.text, &err) != E_OK) {
-            checkpoint.size = 0;
-        }
-        note_clear(&note);
-    }
-    return checkpoint.size;
-}
-
-/* What the ledger says of an origin when it comes in. */
-struct finding {
-    bool is_certain; /* false: the ledger could not be read */
-    bool is_vouched; /* the mark agrees */
-    uint64_t refused_size;
-    char reason[REASON_MAX]; /* not empty: refused */
-};
-
-static void judge_mark(struct guard *guard, const struct origin_state *state,
-                       const struct hash *origin_hash, struct finding *finding)
-{
-    struct mark mark;
-    struct err err;
-    enum err_code rc = ledger_mark(guard->ledger, origin_hash, &mark, &err);
-    if (rc == E_UNSUPPORTED) {
-        return;
-    }
-    /* The ledger raises marks that are behind at its start. One that is not there belongs to an origin
-     * that nothing was ever signed for. */
-    if (rc == E_NOT_FOUND) {
-        finding->is_vouched = state->timestamp == 0;
-    } else if (rc != E_OK) {
-        snprintf(finding->reason, sizeof finding->reason, "%s", err.msg);
-    } else if (mark.size > state->size) {
-        snprintf(finding->reason, sizeof finding->reason,
-                 "the mark is at size %llu, the store at %llu: the store is an old one",
-                 (unsigned long long)mark.size, (unsigned long long)state->size);
-    } else if (mark.size == state->size && !hash_is_equal(&mark.root, &state->root)) {
-        snprintf(finding->reason, sizeof finding->reason,
-                 "the mark has another root of size %llu than the store",
-                 (unsigned long long)mark.size);
-    } else {
-        finding->is_vouched = true;
+    bool settled = is_settled(guarded);
+    if (was_settled && !settled) {
+        guard->unsettled++;
+    } else if (!was_settled && settled) {
+        guard->unsettled--;
     }
 }
 
-static struct finding find_out(struct guard *guard, const struct hash *origin_hash)
+/* Locked. A note may have come before what was kept of earlier ones could be read. */
+static void merge_kept(struct guarded *guarded, const struct guard_finding *finding)
 {
-    struct finding finding = { .is_certain = true };
-    struct buf note = BUF_INIT(LEDGER_NOTE_BYTES_MAX);
-    struct origin_state state;
-    struct err err;
-    enum err_code rc = ledger_state(guard->ledger, origin_hash, &state, &err);
-    enum err_code refused_rc =
-        rc == E_OK ? ledger_refused(guard->ledger, origin_hash, &note, &err) : rc;
-    if (rc == E_OK && refused_rc == E_NOT_FOUND) {
-        judge_mark(guard, &state, origin_hash, &finding);
-    } else if (refused_rc == E_OK) {
-        finding.refused_size = size_of_note(buf_span(&note));
-        snprintf(finding.reason, sizeof finding.reason,
-                 "a note of ours at size %llu shows that the store is an old one",
-                 (unsigned long long)finding.refused_size);
-    } else if (refused_rc == E_CORRUPT) {
-        snprintf(finding.reason, sizeof finding.reason, "%s", err.msg);
-    } else {
-        finding.is_certain = false;
+    bool has_both = finding->has_refused && guarded->has_note;
+    if (has_both && finding->refused_size == guarded->note_size &&
+        !hash_is_equal(&finding->refused_root, &guarded->note_root) && !guarded->is_contradicted) {
+        guarded->is_contradicted = true;
+        buf_put(&guarded->contradiction, buf_span(&guarded->newest));
     }
-    buf_clear(&note);
-    return finding;
+    if (finding->has_refused &&
+        (!guarded->has_note || finding->refused_size >= guarded->note_size)) {
+        guarded->has_note = true;
+        guarded->note_size = finding->refused_size;
+        guarded->note_root = finding->refused_root;
+        buf_reset(&guarded->newest);
+    }
+    if (finding->is_contradicted) {
+        guarded->is_contradicted = true;
+        buf_reset(&guarded->contradiction);
+    }
 }
 
 /* Locked. */
-static void apply(struct guard *guard, struct guarded *guarded, const struct finding *finding)
+static void apply(struct guard *guard, struct guarded *guarded, const struct guard_finding *finding)
 {
-    if (!finding->is_certain) {
+    bool was_settled = is_settled(guarded);
+    if (!finding->is_certain || guarded->is_read) {
         return;
     }
     guarded->is_read = true;
+    merge_kept(guarded, finding);
     if (finding->reason[0] != '\0') {
-        guarded->refused_size = finding->refused_size;
-        refuse(guarded, finding->reason);
+        refuse(guarded, finding->reason, finding->is_contradicted);
     }
     bool is_vouched = finding->is_vouched && !guard->is_mark_new;
-    bool has_all = guarded->answered + 1 == 1U << guard->peer_count;
-    guarded->is_checking = !is_vouched && !has_all && !guard->is_unchecked;
+    guarded->is_checking = !is_vouched && !is_heard(guard, guarded) && !guard->is_unchecked;
+    resettle(guard, guarded, was_settled);
+}
+
+/* Reads what the ledger has of an origin, unless that was done. */
+static void read_origin(struct guard *guard, struct guarded *guarded)
+{
+    pthread_mutex_lock(&guard->mutex);
+    bool is_read = guarded->is_read;
+    pthread_mutex_unlock(&guard->mutex);
+    if (is_read) {
+        return;
+    }
+    struct guard_finding finding = guard_find_out(guard->ledger, &guarded->origin_hash);
+    pthread_mutex_lock(&guard->mutex);
+    apply(guard, guarded, &finding);
+    pthread_mutex_unlock(&guard->mutex);
 }
 
 void guard_add(struct guard *guard, struct known_log *log)
 {
-    struct finding finding = find_out(guard, &log->origin_hash);
     pthread_mutex_lock(&guard->mutex);
     if (find(guard, log) == NULL) {
         struct guarded *guarded = NEW(struct guarded);
         guarded->origin_hash = log->origin_hash;
         guarded->log = log;
-        buf_init(&guarded->pending, LEDGER_NOTE_BYTES_MAX);
+        buf_init(&guarded->newest, LEDGER_NOTE_BYTES_MAX);
+        buf_init(&guarded->contradiction, LEDGER_NOTE_BYTES_MAX);
         if (tsearch(guarded, &guard->tree, compare) == NULL) {
             abort(); /* out of memory, as in alloc.c */
         }
@@ -286,8 +289,8 @@ void guard_add(struct guard *guard, struct known_log *log)
             guard->list = mem_realloc(guard->list, guard->room * sizeof(struct guarded *));
         }
         guard->list[guard->count++] = guarded;
-        apply(guard, guarded, &finding);
-        guard->unsettled += is_settled(guarded) ? 0 : 1;
+        guard->unsettled++;
+        guard->unheard += is_heard(guard, guarded) ? 0 : 1;
     }
     pthread_mutex_unlock(&guard->mutex);
 }
@@ -305,7 +308,7 @@ static enum guard_verdict verdict_of(const struct guard *guard, const struct gua
         return GUARD_REFUSED;
     }
     if (!guarded->is_read) {
-        *reason = "the store cannot be read";
+        *reason = "the store has not been read yet";
         return GUARD_CHECKING;
     }
     if (guarded->is_checking) {
@@ -415,8 +418,14 @@ static bool contradicts_seen(struct guard *guard, const struct known_log *log,
     return is_other;
 }
 
-static bool is_against(struct guard *guard, struct known_log *log,
-                       const struct checkpoint *checkpoint, char *reason, size_t reason_max)
+enum against {
+    AGAINST_NOTHING,
+    AGAINST_STORE,    /* ahead of it */
+    AGAINST_SIGNATURE /* contradicts what we signed */
+};
+
+static enum against judge(struct guard *guard, struct known_log *log,
+                          const struct checkpoint *checkpoint, char *reason, size_t reason_max)
 {
     struct origin_state state = newest_state(guard, log);
     if (checkpoint->size > state.size) {
@@ -424,7 +433,7 @@ static bool is_against(struct guard *guard, struct known_log *log,
                  "a note of ours at size %llu is ahead of the store at %llu: it is an old one, or "
                  "our key is on another machine",
                  (unsigned long long)checkpoint->size, (unsigned long long)state.size);
-        return true;
+        return AGAINST_STORE;
     }
     bool is_other = checkpoint->size == state.size ? !hash_is_equal(&checkpoint->root, &state.root)
                                                    : contradicts_seen(guard, log, checkpoint);
@@ -433,43 +442,75 @@ static bool is_against(struct guard *guard, struct known_log *log,
                  "a note of ours has another root of size %llu than the store: retire the key",
                  (unsigned long long)checkpoint->size);
     }
-    return is_other;
+    return is_other ? AGAINST_SIGNATURE : AGAINST_NOTHING;
 }
 
-/* Locked. Counts the change of an origin between settled and not. */
-static void resettle(struct guard *guard, const struct guarded *guarded, bool was_settled)
+/* Locked. A note that is against us: the largest is kept, since it is the one to adopt, and the first that
+ * contradicts, since nothing is to be adopted then. */
+static void take_note(struct guarded *guarded, const struct checkpoint *checkpoint,
+                      struct span note, enum against against, const char *reason)
 {
-    bool settled = is_settled(guarded);
-    if (was_settled && !settled) {
-        guard->unsettled++;
-    } else if (!was_settled && settled) {
-        guard->unsettled--;
+    bool is_other = guarded->has_note && guarded->note_size == checkpoint->size &&
+                    !hash_is_equal(&guarded->note_root, &checkpoint->root);
+    if ((against == AGAINST_SIGNATURE || is_other) && !guarded->is_contradicted) {
+        guarded->is_contradicted = true;
+        buf_put(&guarded->contradiction, note);
+        refuse(guarded,
+               against == AGAINST_SIGNATURE
+                   ? reason
+                   : "two notes of ours of one size contradict each other: retire the key",
+               true);
     }
+    if (!guarded->has_note || checkpoint->size > guarded->note_size) {
+        guarded->has_note = true;
+        guarded->note_size = checkpoint->size;
+        guarded->note_root = checkpoint->root;
+        buf_reset(&guarded->newest);
+        buf_put(&guarded->newest, note);
+    }
+    refuse(guarded, reason, false);
 }
 
-/* Gives the ledger the note; what it does not take is tried again on a tick. */
-static void keep(struct guard *guard, struct known_log *log, struct span note)
+/* Gives the ledger what it has not taken yet; what it does not take is tried again on a tick. Nothing is
+ * replaced before it was read: it may be larger. */
+static void keep_one(struct guard *guard, struct guarded *guarded, struct buf *pending,
+                     enum err_code (*put)(struct ledger *ledger, const struct hash *origin_hash,
+                                          struct span note, struct err *err))
 {
+    struct buf note = BUF_INIT(LEDGER_NOTE_BYTES_MAX);
     struct err err;
-    enum err_code rc = ledger_refuse(guard->ledger, &log->origin_hash, note, &err);
+    pthread_mutex_lock(&guard->mutex);
+    if (guarded->is_read) {
+        buf_put(&note, buf_span(pending));
+    }
+    pthread_mutex_unlock(&guard->mutex);
+    enum err_code rc =
+        note.len == 0 ? E_OK : put(guard->ledger, &guarded->origin_hash, buf_span(&note), &err);
     if (rc != E_OK) {
         log_error(LOG_LEVEL_ERROR, "guard_note_not_kept", &err);
     }
     pthread_mutex_lock(&guard->mutex);
-    struct guarded *guarded = find(guard, log);
-    bool was_settled = is_settled(guarded);
-    buf_reset(&guarded->pending);
-    if (rc != E_OK) {
-        buf_put(&guarded->pending, note);
+    if (rc == E_OK && span_is_equal(buf_span(pending), buf_span(&note))) {
+        bool was_settled = is_settled(guarded);
+        buf_clear(pending);
+        resettle(guard, guarded, was_settled);
     }
-    resettle(guard, guarded, was_settled);
     pthread_mutex_unlock(&guard->mutex);
+    buf_clear(&note);
+}
+
+static void keep(struct guard *guard, struct guarded *guarded)
+{
+    pthread_mutex_lock(&guard->keeping);
+    keep_one(guard, guarded, &guarded->contradiction, ledger_contradict);
+    keep_one(guard, guarded, &guarded->newest, ledger_refuse);
+    pthread_mutex_unlock(&guard->keeping);
 }
 
 /* Locked. */
 static void count_answer(struct guard *guard, struct guarded *guarded, size_t peer, uint64_t now_ms)
 {
-    if (peer >= guard->peer_count) {
+    if (peer >= guard->peer_count || (guarded->answered >> peer & 1U) != 0) {
         return;
     }
     bool was_settled = is_settled(guarded);
@@ -477,41 +518,51 @@ static void count_answer(struct guard *guard, struct guarded *guarded, size_t pe
         guarded->answered_ms = now_ms;
     }
     guarded->answered |= 1U << peer;
-    if (guarded->answered + 1 == 1U << guard->peer_count) {
+    if (is_heard(guard, guarded)) {
         guarded->is_checking = false;
+        guard->unheard--;
     }
     resettle(guard, guarded, was_settled);
+}
+
+static struct guarded *get(struct guard *guard, const struct known_log *log)
+{
+    pthread_mutex_lock(&guard->mutex);
+    struct guarded *guarded = find(guard, log);
+    pthread_mutex_unlock(&guard->mutex);
+    assert(guarded != NULL);
+    return guarded;
 }
 
 bool guard_on_note(struct guard *guard, struct known_log *log, size_t peer, struct span note,
                    uint64_t now_ms)
 {
+    struct guarded *guarded = get(guard, log);
     struct checkpoint checkpoint;
     char reason[REASON_MAX];
-    bool is_bad = open_own_note(guard, log, note, &checkpoint) &&
-                  is_against(guard, log, &checkpoint, reason, sizeof reason);
-    bool is_worse = false;
+    enum against against = AGAINST_NOTHING;
+    read_origin(guard, guarded);
+    if (open_own_note(guard, log, note, &checkpoint)) {
+        against = judge(guard, log, &checkpoint, reason, sizeof reason);
+    }
     pthread_mutex_lock(&guard->mutex);
-    struct guarded *guarded = find(guard, log);
-    assert(guarded != NULL);
-    if (is_bad) {
-        is_worse = guarded->refused_size == 0 || checkpoint.size > guarded->refused_size;
-        guarded->refused_size = is_worse ? checkpoint.size : guarded->refused_size;
-        refuse(guarded, reason);
+    if (against != AGAINST_NOTHING) {
+        bool was_settled = is_settled(guarded);
+        take_note(guarded, &checkpoint, note, against, reason);
+        resettle(guard, guarded, was_settled);
     }
     count_answer(guard, guarded, peer, now_ms); /* after it was refused: never open in between */
     pthread_mutex_unlock(&guard->mutex);
-    if (is_worse) {
-        keep(guard, log, note);
+    if (against != AGAINST_NOTHING) {
+        keep(guard, guarded);
     }
-    return is_bad;
+    return against != AGAINST_NOTHING;
 }
 
 void guard_on_none(struct guard *guard, struct known_log *log, size_t peer, uint64_t now_ms)
 {
+    struct guarded *guarded = get(guard, log);
     pthread_mutex_lock(&guard->mutex);
-    struct guarded *guarded = find(guard, log);
-    assert(guarded != NULL);
     count_answer(guard, guarded, peer, now_ms);
     pthread_mutex_unlock(&guard->mutex);
 }
@@ -521,7 +572,7 @@ bool guard_wants_ask(struct guard *guard, struct known_log *log, uint64_t now_ms
     pthread_mutex_lock(&guard->mutex);
     struct guarded *guarded = find(guard, log);
     bool is_wanted = guarded != NULL &&
-                     (!guarded->was_asked || now_ms - guarded->asked_ms >= GUARD_ASK_AGAIN_MS);
+                     (!guarded->was_asked || now_ms >= guarded->asked_ms + GUARD_ASK_AGAIN_MS);
     if (is_wanted) {
         guarded->was_asked = true;
         guarded->asked_ms = now_ms;
@@ -544,37 +595,40 @@ static struct guarded *next_unsettled(struct guard *guard, size_t *at)
     return NULL;
 }
 
+/* Locked. For whoever finds out later that one of them knew better. */
+static void log_unheard(const struct guard *guard, const struct guarded *guarded)
+{
+    for (size_t i = 0; i < guard->peer_count; i++) {
+        if ((guarded->answered >> i & 1U) == 0) {
+            const char *name = guard->peers == NULL ? "" : guard->peers[i];
+            log_event(LOG_LEVEL_WARN, "guard_peers_late",
+                      "origin=%s peer=%s number=%zu waited_ms=%llu",
+                      log_quoted_str(guarded->log->origin).text, log_quoted_str(name).text, i,
+                      (unsigned long long)guard->peer_wait_ms);
+        }
+    }
+}
+
 static void tend(struct guard *guard, struct guarded *guarded, uint64_t now_ms)
 {
-    struct buf pending = BUF_INIT(LEDGER_NOTE_BYTES_MAX);
+    read_origin(guard, guarded);
     pthread_mutex_lock(&guard->mutex);
-    bool is_read = guarded->is_read;
-    buf_put(&pending, buf_span(&guarded->pending));
-    pthread_mutex_unlock(&guard->mutex);
-    struct finding finding = { .is_certain = false };
-    if (!is_read) {
-        finding = find_out(guard, &guarded->origin_hash);
-    }
-    if (pending.len != 0) {
-        keep(guard, guarded->log, buf_span(&pending));
-    }
-    buf_clear(&pending);
-    pthread_mutex_lock(&guard->mutex);
+    bool has_pending = guarded->newest.len != 0 || guarded->contradiction.len != 0;
     bool was_settled = is_settled(guarded);
-    if (!is_read) {
-        apply(guard, guarded, &finding);
-    }
+    /* An answer may have come after this tick began. */
     if (guarded->is_checking && guarded->answered != 0 &&
-        now_ms - guarded->answered_ms >= GUARD_PEER_WAIT_MS) {
+        now_ms >= guarded->answered_ms + guard->peer_wait_ms) {
         guarded->is_checking = false;
-        log_event(LOG_LEVEL_WARN, "guard_peers_late", "origin=%s",
-                  log_quoted_str(guarded->log->origin).text);
+        log_unheard(guard, guarded);
     }
     resettle(guard, guarded, was_settled);
     pthread_mutex_unlock(&guard->mutex);
+    if (has_pending) {
+        keep(guard, guarded);
+    }
 }
 
-/* Once nobody waits for peers any more, the mark file may vouch for the store at the next start. */
+/* Once every peer was heard about every log, the mark file may vouch for the store at the next start. */
 static void trust_mark(struct guard *guard)
 {
     struct err err;
@@ -600,8 +654,8 @@ void guard_on_tick(struct guard *guard, uint64_t now_ms)
         }
     } while (guarded != NULL);
     pthread_mutex_lock(&guard->mutex);
-    bool is_trusted =
-        guard->is_mark_new && guard->has_mark && guard->count != 0 && guard->unsettled == 0;
+    bool is_trusted = guard->is_mark_new && guard->has_mark && guard->count != 0 &&
+                      guard->unsettled == 0 && guard->unheard == 0;
     pthread_mutex_unlock(&guard->mutex);
     if (is_trusted) {
         trust_mark(guard);

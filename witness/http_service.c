@@ -6,6 +6,7 @@
 #include "net/html.h"
 #include "witness/cosigning_metrics.h"
 #include "witness/evidence_json.h"
+#include "witness/peer_memory.h"
 #include "witness/status_page.h"
 
 #include <assert.h>
@@ -190,10 +191,23 @@ static void answer_add(struct add *add)
     mem_free(add);
 }
 
+/* What came last lies on top of the stack. Answers of a log leave as they were decided: cosigner.h. */
+static struct add *take_answered(struct witness_http *http)
+{
+    struct add *add = atomic_exchange(&http->answered, NULL);
+    struct add *oldest = NULL;
+    while (add != NULL) {
+        struct add *next = add->next;
+        add->next = oldest;
+        oldest = add;
+        add = next;
+    }
+    return oldest;
+}
+
 static void on_answered_wake(uv_async_t *wake)
 {
-    struct witness_http *http = wake->data;
-    struct add *add = atomic_exchange(&http->answered, NULL);
+    struct add *add = take_answered(wake->data);
     while (add != NULL) {
         struct add *next = add->next;
         answer_add(add);
@@ -234,6 +248,14 @@ static enum err_code run_evidence_list(struct read *read, struct err *err)
     evidence_json_put(&read->body, items, count);
     mem_free(items);
     return E_OK;
+}
+
+static enum err_code run_peers(struct read *read, struct err *err)
+{
+    read->type = TEXT;
+    read->cache = CACHE_NEVER;
+    buf_init(&read->body, PEER_NOTES_BYTES_MAX);
+    return peer_memory_put(read->http->parts->ledger, &read->origin_hash, &read->body, err);
 }
 
 static enum err_code run_evidence_file(struct read *read, struct err *err)
@@ -409,11 +431,12 @@ static bool take_hash(struct span *in, struct hash *out)
     return is_lower;
 }
 
-/* /<origin hash>/checkpoint, or /evidence/<origin hash>/<id>. */
+/* /<origin hash>/checkpoint or /peers, or /evidence/<origin hash>/<id>. */
 static struct read *named_read(struct witness_http *http, const struct request *request,
                                struct span path)
 {
     struct hash origin_hash, id = { { 0 } };
+    enum err_code (*run)(struct read *, struct err *) = run_note;
     bool is_evidence = span_take_prefix(&path, span_of_str("/evidence"));
     if (!span_take_prefix(&path, span_of_str("/")) || !take_hash(&path, &origin_hash)) {
         return NULL;
@@ -422,10 +445,13 @@ static struct read *named_read(struct witness_http *http, const struct request *
         if (!span_take_prefix(&path, span_of_str("/")) || !take_hash(&path, &id) || path.len > 0) {
             return NULL;
         }
+        run = run_evidence_file;
+    } else if (span_is_str(path, "/peers")) {
+        run = run_peers;
     } else if (!span_is_str(path, "/checkpoint")) {
         return NULL;
     }
-    struct read *read = read_new(http, request, is_evidence ? run_evidence_file : run_note);
+    struct read *read = read_new(http, request, run);
     read->origin_hash = origin_hash;
     read->id = id;
     return read;

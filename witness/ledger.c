@@ -15,81 +15,6 @@ enum {
     RETRY_MS_MAX = 10 * 1000
 };
 
-#define MARK_KEY "mark"
-
-/* --- The mark file's place in the store. --- */
-
-static enum err_code write_named(struct kv *kv, const char *name, const char *text, struct err *err)
-{
-    struct ledger_key key = ledger_key_named(name);
-    struct kv_batch batch;
-    kv_batch_init(&batch);
-    if (text == NULL) {
-        kv_batch_delete(&batch, ledger_key_span(&key));
-    } else {
-        struct buf value = BUF_INIT(64);
-        ledger_value_put_bytes(&value, span_of_str(text));
-        kv_batch_put(&batch, ledger_key_span(&key), buf_span(&value));
-        buf_clear(&value);
-    }
-    enum err_code rc = kv_write_synced(kv, &batch, err);
-    kv_batch_clear(&batch);
-    return rc;
-}
-
-static enum err_code has_named(struct kv *kv, const char *name, bool *out, struct err *err)
-{
-    struct ledger_key key = ledger_key_named(name);
-    struct buf value = BUF_INIT(KV_VALUE_BYTES_MAX);
-    enum err_code rc = kv_get(kv, ledger_key_span(&key), &value, err);
-    buf_clear(&value);
-    if (rc == E_OK || rc == E_NOT_FOUND) {
-        *out = rc == E_OK;
-        return E_OK;
-    }
-    return rc;
-}
-
-enum err_code ledger_open_mark(struct kv *kv, const char *path, bool is_unchecked,
-                               struct mark_file **out, struct err *err)
-{
-    bool was_used;
-    enum err_code rc = has_named(kv, MARK_KEY, &was_used, err);
-    *out = NULL;
-    if (rc != E_OK) {
-        return rc;
-    }
-    if (path == NULL) {
-        if (was_used && is_unchecked) {
-            log_event(
-                LOG_LEVEL_ERROR, "start_unchecked",
-                "mark=\"this store was used with a mark file, and is used without from now on\"");
-            return write_named(kv, MARK_KEY, NULL, err);
-        }
-        return E_OK;
-    }
-    rc = mark_file_open(out, path, !was_used, err);
-    if (rc == E_NOT_FOUND && was_used && is_unchecked) {
-        rc = mark_file_open(out, path, true, err);
-        if (rc == E_OK) {
-            log_event(LOG_LEVEL_ERROR, "start_unchecked",
-                      "mark=\"the mark file was missing, and is made anew from the store\"");
-        }
-    }
-    if (rc == E_NOT_FOUND && was_used) {
-        log_error(LOG_LEVEL_ERROR, "mark_missing", err);
-        return E_OK;
-    }
-    if (rc == E_OK && !was_used) {
-        rc = write_named(kv, MARK_KEY, "new", err);
-        if (rc != E_OK) {
-            mark_file_close(*out);
-            *out = NULL;
-        }
-    }
-    return rc;
-}
-
 /* --- The thread. --- */
 
 static void finish(struct ledger_jobs *jobs)
@@ -437,10 +362,28 @@ enum err_code ledger_refuse(struct ledger *ledger, const struct hash *origin_has
     return post_and_wait(ledger, job, err);
 }
 
+enum err_code ledger_contradict(struct ledger *ledger, const struct hash *origin_hash,
+                                struct span note, struct err *err)
+{
+    assert(note.len > 0 && note.len <= LEDGER_NOTE_BYTES_MAX);
+    struct ledger_job *job = new_job(LEDGER_JOB_PUT, note);
+    job->key = ledger_key_of(LEDGER_KEY_CONTRADICTION, origin_hash);
+    return post_and_wait(ledger, job, err);
+}
+
 enum err_code ledger_adopt(struct ledger *ledger, const struct hash *origin_hash,
                            const struct origin_state *state, struct span note, struct err *err)
 {
     assert(note.len > 0 && note.len <= LEDGER_NOTE_BYTES_MAX && state->timestamp != 0);
+    struct buf contradiction = BUF_INIT(LEDGER_NOTE_BYTES_MAX);
+    enum err_code rc = ledger_contradiction(ledger, origin_hash, &contradiction, err);
+    buf_clear(&contradiction);
+    if (rc != E_NOT_FOUND) {
+        return rc != E_OK ? rc
+                          : err_set(err, E_CONFLICT,
+                                    "two histories of this log are signed with our key: no "
+                                    "adoption ends that; retire the key");
+    }
     struct ledger_job *job = new_job(LEDGER_JOB_ADOPT, note);
     job->origin_hash = *origin_hash;
     job->state = *state;
@@ -452,6 +395,15 @@ enum err_code ledger_put(struct ledger *ledger, const char *key, struct span val
     assert(value.len < KV_VALUE_BYTES_MAX);
     struct ledger_job *job = new_job(LEDGER_JOB_PUT, value);
     job->key = ledger_key_named(key);
+    return post_and_wait(ledger, job, err);
+}
+
+enum err_code ledger_put_peer(struct ledger *ledger, const struct hash *origin_hash,
+                              const struct hash *peer, struct span note, struct err *err)
+{
+    assert(note.len <= LEDGER_NOTE_BYTES_MAX);
+    struct ledger_job *job = new_job(LEDGER_JOB_PEER, note);
+    job->key = ledger_key_peer(origin_hash, peer);
     return post_and_wait(ledger, job, err);
 }
 
@@ -569,6 +521,13 @@ enum err_code ledger_refused(struct ledger *ledger, const struct hash *origin_ha
     return read_bytes(ledger, &key, out, err);
 }
 
+enum err_code ledger_contradiction(struct ledger *ledger, const struct hash *origin_hash,
+                                   struct buf *out, struct err *err)
+{
+    struct ledger_key key = ledger_key_of(LEDGER_KEY_CONTRADICTION, origin_hash);
+    return read_bytes(ledger, &key, out, err);
+}
+
 enum err_code ledger_get(struct ledger *ledger, const char *name, struct buf *out, struct err *err)
 {
     struct ledger_key key = ledger_key_named(name);
@@ -591,6 +550,19 @@ struct each {
     void *ctx;
 };
 
+static enum err_code scan(struct ledger *ledger, struct span prefix,
+                          enum err_code (*on_item)(void *ctx, struct span key, struct span value,
+                                                   struct err *err),
+                          void *ctx, struct err *err)
+{
+    pthread_rwlock_rdlock(&ledger->kv_lock);
+    enum err_code rc = ledger->kv == NULL
+                           ? err_set(err, E_UNAVAILABLE, "the store is being opened again")
+                           : kv_scan(ledger->kv, prefix, on_item, ctx, err);
+    pthread_rwlock_unlock(&ledger->kv_lock);
+    return rc;
+}
+
 static enum err_code tell_state(void *ctx, struct span key, struct span bytes, struct err *err)
 {
     const struct each *each = ctx;
@@ -610,13 +582,34 @@ enum err_code ledger_each(struct ledger *ledger,
                           void *ctx, struct err *err)
 {
     struct each each = { on_origin, ctx };
-    pthread_rwlock_rdlock(&ledger->kv_lock);
-    enum err_code rc =
-        ledger->kv == NULL
-            ? err_set(err, E_UNAVAILABLE, "the store is being opened again")
-            : kv_scan(ledger->kv, span_of_str(LEDGER_KEY_STATE), tell_state, &each, err);
-    pthread_rwlock_unlock(&ledger->kv_lock);
-    return rc;
+    return scan(ledger, span_of_str(LEDGER_KEY_STATE), tell_state, &each, err);
+}
+
+struct each_peer {
+    enum err_code (*on_note)(void *ctx, const struct hash *peer, struct span note, struct err *err);
+    void *ctx;
+};
+
+static enum err_code tell_peer(void *ctx, struct span key, struct span bytes, struct err *err)
+{
+    const struct each_peer *each = ctx;
+    struct hash peer;
+    struct span note;
+    if (!ledger_key_parse_peer(key, &peer)) {
+        return err_set(err, E_CORRUPT, "the store has a key that is not ours");
+    }
+    enum err_code rc = ledger_value_parse_bytes(&note, bytes, err);
+    return rc == E_OK ? each->on_note(each->ctx, &peer, note, err) : rc;
+}
+
+enum err_code ledger_each_peer(struct ledger *ledger, const struct hash *origin_hash,
+                               enum err_code (*on_note)(void *ctx, const struct hash *peer,
+                                                        struct span note, struct err *err),
+                               void *ctx, struct err *err)
+{
+    struct ledger_key prefix = ledger_key_of(LEDGER_KEY_PEER, origin_hash);
+    struct each_peer each = { on_note, ctx };
+    return scan(ledger, ledger_key_span(&prefix), tell_peer, &each, err);
 }
 
 bool ledger_is_failing(struct ledger *ledger, char *reason, size_t reason_max)

@@ -7,8 +7,9 @@
  *
  * Keys of the store (kv.h): "state/<origin hash>" size, root, timestamp; "note/<origin hash>" the note
  * with verified lines and our cosignatures; "seen/<origin hash><size>" the log's notes cosigned
- * before, the newest LEDGER_SEEN_MAX; "refused/<origin hash>" a note that shows our state to be old
- * (guard.h); "mark" that a mark file is in use, "tpm" its counter.
+ * before, the newest LEDGER_SEEN_MAX; "refused/<origin hash>" a note that shows our state to be old,
+ * "contradiction/<origin hash>" one that contradicts what we signed (guard.h); "peer/<origin hash><peer>" the newest note that a peer has shown (peer_memory.h); "mark"
+ * that a mark file is in use, "tpm" the TPM's counter.
  *
  * After a failed write the ledger closes the store and opens it again until that works; commits fail
  * meanwhile, with E_UNAVAILABLE. What is told of an origin is what was released: a note that is in the
@@ -36,7 +37,8 @@ struct ledger;
  * it has one. `path` may be NULL. *out is NULL when there is no path, and also when the store was used
  * with a mark file that is missing now: the guard then refuses everything (guard.h). With
  * `is_unchecked` a missing file is made anew, and without a path the store forgets that it had one:
- * loudly. E_CORRUPT for a damaged file. The value of "mark" is "new" until guard.h trusts the file. */
+ * loudly. E_CORRUPT for a damaged file. Whenever the file is made, also by `state trust-mark`, the value
+ * of "mark" is "new" until guard.h trusts the file: made from the store, it cannot vouch for it. */
 MUST_USE enum err_code ledger_open_mark(struct kv *kv, const char *path, bool is_unchecked,
                                         struct mark_file **out, struct err *err);
 
@@ -83,13 +85,21 @@ MUST_USE enum err_code ledger_refuse(struct ledger *ledger, const struct hash *o
 MUST_USE enum err_code ledger_refused(struct ledger *ledger, const struct hash *origin_hash,
                                       struct buf *out, struct err *err);
 
+/* Keeps for good a note under our key that contradicts another one; durable when it returns E_OK. The
+ * caller refuses the origin too. */
+MUST_USE enum err_code ledger_contradict(struct ledger *ledger, const struct hash *origin_hash,
+                                         struct span note, struct err *err);
+/* E_NOT_FOUND: none. */
+MUST_USE enum err_code ledger_contradiction(struct ledger *ledger, const struct hash *origin_hash,
+                                            struct buf *out, struct err *err);
+
 /* The mark of an origin; E_NOT_FOUND; E_UNSUPPORTED without a mark file. */
 MUST_USE enum err_code ledger_mark(struct ledger *ledger, const struct hash *origin_hash,
                                    struct mark *out, struct err *err);
 
 /* For `courtroll-witness state adopt`: sets the state forward, clears a refusal, and moves the mark.
- * E_CONFLICT unless `state` is larger than what is held, and when the mark is ahead of it or
- * contradicts it. Whether `state` extends what is held is for the caller to know. */
+ * E_CONFLICT unless `state` is larger than what is held, when the mark is ahead of it or
+ * contradicts it, and for ever after ledger_contradict. Whether `state` extends what is held is for the caller to know. */
 MUST_USE enum err_code ledger_adopt(struct ledger *ledger, const struct hash *origin_hash,
                                     const struct origin_state *state, struct span note,
                                     struct err *err);
@@ -99,6 +109,16 @@ MUST_USE enum err_code ledger_get(struct ledger *ledger, const char *key, struct
                                   struct err *err);
 MUST_USE enum err_code ledger_put(struct ledger *ledger, const char *key, struct span value,
                                   struct err *err);
+
+/* The newest note of an origin that a peer has shown; `peer` is its name here. An empty note forgets it.
+ * Survives the process, not a power failure. */
+MUST_USE enum err_code ledger_put_peer(struct ledger *ledger, const struct hash *origin_hash,
+                                       const struct hash *peer, struct span note, struct err *err);
+/* Tells each of an origin; on_note may not call the ledger. */
+MUST_USE enum err_code ledger_each_peer(struct ledger *ledger, const struct hash *origin_hash,
+                                        enum err_code (*on_note)(void *ctx, const struct hash *peer,
+                                                                 struct span note, struct err *err),
+                                        void *ctx, struct err *err);
 
 /* Tells every origin hash that has a state. */
 MUST_USE enum err_code

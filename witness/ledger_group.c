@@ -132,13 +132,28 @@ static enum err_code check_adopt(struct ledger *ledger, const struct ledger_job 
     return E_OK;
 }
 
+/* Only this thread puts marks: who finds room has it. */
+static bool has_mark_room(const struct ledger *ledger, bool has_mark)
+{
+    return has_mark || ledger->new_mark_count < mark_file_room(ledger->mark);
+}
+
+static void add_mark(struct ledger *ledger, const struct mark *mark, bool has_mark)
+{
+    ledger->marks[ledger->mark_count++] = *mark;
+    ledger->new_mark_count += has_mark ? 0 : 1;
+}
+
+static void forget_marks(struct ledger *ledger)
+{
+    ledger->mark_count = ledger->new_mark_count = 0;
+}
+
+/* A mark that does not fit fails this commit alone, not the group, after which all would be tried again. */
 static enum err_code check_mark_room(struct ledger *ledger, struct ledger_origin *origin,
                                      struct err *err)
 {
-    if (ledger->mark == NULL || origin->has_mark) {
-        return E_OK;
-    }
-    if (mark_file_count(ledger->mark) + ledger->mark_count >= MARK_FILE_ORIGINS_MAX) {
+    if (ledger->mark != NULL && !has_mark_room(ledger, origin->has_mark)) {
         return err_set(err, E_TOO_LARGE, "the mark file has no room for another origin");
     }
     return E_OK;
@@ -214,8 +229,8 @@ static enum err_code put_state(struct ledger *ledger, struct ledger_job *job,
     ledger_value_put(&ledger->scratch, &value);
     kv_batch_put(&ledger->batch, ledger_key_span(&key), buf_span(&ledger->scratch));
     if (ledger->mark != NULL) {
-        ledger->marks[ledger->mark_count++] =
-            (struct mark){ job->origin_hash, job->state.size, job->state.root };
+        struct mark mark = { job->origin_hash, job->state.size, job->state.root };
+        add_mark(ledger, &mark, origin->has_mark);
     }
     job->value = value;
     return E_OK;
@@ -255,6 +270,11 @@ static enum err_code prepare_origin_job(struct ledger *ledger, struct ledger_job
 
 static void prepare(struct ledger *ledger, struct ledger_job *job, struct ledger_origin *origin)
 {
+    ledger->is_sync_due = ledger->is_sync_due || job->kind != LEDGER_JOB_PEER;
+    if (origin == NULL && job->kind == LEDGER_JOB_PEER && job->len == 0) {
+        kv_batch_delete(&ledger->batch, ledger_key_span(&job->key));
+        return;
+    }
     if (origin == NULL) {
         put_bytes(ledger, &job->key, span_of(job->bytes, job->len));
         return;
@@ -279,13 +299,14 @@ void ledger_group_prepare(struct ledger *ledger, struct ledger_jobs *jobs,
 {
     size_t count = 0, bytes = 0;
     kv_batch_reset(&ledger->batch);
-    ledger->mark_count = 0;
+    ledger->is_sync_due = false;
+    forget_marks(ledger);
     STAILQ_INIT(group);
     while (!STAILQ_EMPTY(jobs) && count < LEDGER_GROUP_COMMITS_MAX &&
            bytes < LEDGER_GROUP_BYTES_MAX) {
         struct ledger_job *job = STAILQ_FIRST(jobs);
-        struct ledger_origin *origin =
-            job->kind == LEDGER_JOB_PUT ? NULL : find_origin(ledger, &job->origin_hash);
+        bool has_key = job->kind == LEDGER_JOB_PUT || job->kind == LEDGER_JOB_PEER;
+        struct ledger_origin *origin = has_key ? NULL : find_origin(ledger, &job->origin_hash);
         if (origin != NULL && origin->is_in_group) {
             break; /* it has to see what the first of them makes of the origin */
         }
@@ -346,9 +367,10 @@ enum err_code ledger_group_write(struct ledger *ledger, struct ledger_jobs *grou
     enum err_code rc = E_OK;
     *is_store_bad = false;
     if (ledger->batch.count != 0) {
-        rc = kv_write_synced(ledger->kv, &ledger->batch, err);
+        rc = ledger->is_sync_due ? kv_write_synced(ledger->kv, &ledger->batch, err)
+                                 : kv_write(ledger->kv, &ledger->batch, err);
         *is_store_bad = rc != E_OK;
-        atomic_fetch_add(&ledger->groups, 1);
+        atomic_fetch_add(&ledger->groups, ledger->is_sync_due ? 1 : 0);
         atomic_fetch_add(&ledger->bytes_written, ledger->batch.changes.len);
     }
     if (rc == E_OK && ledger->mark_count != 0) {
@@ -390,17 +412,17 @@ static enum err_code raise_mark(void *ctx, struct span key, struct span bytes, s
     if (has_mark && mark.size >= value.state.size) {
         return E_OK;
     }
-    if (!has_mark && mark_file_count(ledger->mark) + ledger->mark_count >= MARK_FILE_ORIGINS_MAX) {
+    if (!has_mark_room(ledger, has_mark)) {
         raising->skipped++;
         return E_OK;
     }
-    ledger->marks[ledger->mark_count++] =
-        (struct mark){ origin_hash, value.state.size, value.state.root };
+    mark = (struct mark){ origin_hash, value.state.size, value.state.root };
+    add_mark(ledger, &mark, has_mark);
     if (ledger->mark_count < LEDGER_GROUP_COMMITS_MAX) {
         return E_OK;
     }
     size_t count = ledger->mark_count;
-    ledger->mark_count = 0;
+    forget_marks(ledger);
     return put_marks(ledger, ledger->marks, count, err);
 }
 
@@ -410,7 +432,7 @@ enum err_code ledger_raise_marks(struct ledger *ledger, struct err *err)
         return E_OK;
     }
     struct raising raising = { ledger, 0 };
-    ledger->mark_count = 0;
+    forget_marks(ledger);
     enum err_code rc =
         kv_scan(ledger->kv, span_of_str(LEDGER_KEY_STATE), raise_mark, &raising, err);
     if (rc == E_OK) { /* even if it is none: what failed before is then written again */

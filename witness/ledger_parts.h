@@ -14,7 +14,8 @@ enum ledger_job_kind {
     LEDGER_JOB_COMMIT,
     LEDGER_JOB_REFUSE,
     LEDGER_JOB_ADOPT,
-    LEDGER_JOB_PUT
+    LEDGER_JOB_PUT,
+    LEDGER_JOB_PEER
 };
 
 struct ledger_job {
@@ -22,12 +23,12 @@ struct ledger_job {
     enum ledger_job_kind kind;
     struct hash origin_hash;
     struct origin_state state;
-    struct ledger_key key; /* LEDGER_JOB_PUT */
+    struct ledger_key key; /* LEDGER_JOB_PUT, LEDGER_JOB_PEER */
     void *ctx;
     void (*on_done)(void *ctx, enum err_code rc, const struct err *err);
 
     /* Ledger thread. */
-    struct ledger_origin *origin; /* NULL for LEDGER_JOB_PUT, or when it failed before the batch */
+    struct ledger_origin *origin; /* NULL for jobs with a key, or when it failed before the batch */
     struct ledger_value value;    /* what the origin has once this is written */
     enum err_code rc;
     struct err err;
@@ -44,9 +45,11 @@ struct ledger {
 
     /* Ledger thread. */
     struct kv_batch batch;
+    bool is_sync_due; /* the batch has more than peers' notes */
     struct buf scratch;
     struct mark *marks; /* owned; of the group, LEDGER_GROUP_COMMITS_MAX */
     size_t mark_count;
+    size_t new_mark_count; /* of these, for origins that have none yet */
 
     pthread_rwlock_t kv_lock; /* written only while the store is taken away and put back */
     struct kv *kv;            /* NULL in between. The ledger thread reads it without the lock */

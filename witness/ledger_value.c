@@ -37,6 +37,13 @@ struct ledger_key ledger_key_seen(const struct hash *origin_hash, uint64_t size)
     return key;
 }
 
+struct ledger_key ledger_key_peer(const struct hash *origin_hash, const struct hash *peer)
+{
+    struct ledger_key key = ledger_key_of(LEDGER_KEY_PEER, origin_hash);
+    put(&key, hash_span(peer));
+    return key;
+}
+
 struct ledger_key ledger_key_named(const char *name)
 {
     struct ledger_key key = { 0 };
@@ -64,6 +71,17 @@ bool ledger_key_parse_seen(struct span key, uint64_t *size)
         return false;
     }
     *size = value;
+    return true;
+}
+
+bool ledger_key_parse_peer(struct span key, struct hash *peer)
+{
+    struct span bytes;
+    if (!span_take_prefix(&key, span_of_str(LEDGER_KEY_PEER)) ||
+        !span_take(&key, HASH_BYTES, &bytes) || key.len != HASH_BYTES) {
+        return false;
+    }
+    memcpy(peer->bytes, key.data, HASH_BYTES);
     return true;
 }
 

@@ -10,7 +10,7 @@
 #include "witness/decision.h"
 
 enum {
-    LEDGER_KEY_BYTES_MAX = 64,
+    LEDGER_KEY_BYTES_MAX = 80,
     LEDGER_VALUE_OVERHEAD = 1 /* bytes before a note or a small value: the version */
 };
 
@@ -25,13 +25,16 @@ static inline struct span ledger_key_span(const struct ledger_key *key)
 }
 
 /* What is kept of an origin in one key each. */
-#define LEDGER_KEY_STATE   "state/"
-#define LEDGER_KEY_NOTE    "note/"
-#define LEDGER_KEY_SEEN    "seen/" /* with a size behind the origin's hash */
-#define LEDGER_KEY_REFUSED "refused/"
+#define LEDGER_KEY_STATE         "state/"
+#define LEDGER_KEY_NOTE          "note/"
+#define LEDGER_KEY_SEEN          "seen/" /* with a size behind the origin's hash */
+#define LEDGER_KEY_REFUSED       "refused/"
+#define LEDGER_KEY_CONTRADICTION "contradiction/"
+#define LEDGER_KEY_PEER          "peer/" /* with the peer's hash behind the origin's */
 
 struct ledger_key ledger_key_of(const char *prefix, const struct hash *origin_hash);
 struct ledger_key ledger_key_seen(const struct hash *origin_hash, uint64_t size);
+struct ledger_key ledger_key_peer(const struct hash *origin_hash, const struct hash *peer);
 /* A key of a name alone, such as "tpm". Requires that it fits. */
 struct ledger_key ledger_key_named(const char *name);
 
@@ -39,6 +42,8 @@ struct ledger_key ledger_key_named(const char *name);
 bool ledger_key_parse(const char *prefix, struct span key, struct hash *origin_hash);
 /* The size in the key of a seen note; false when it is none. */
 bool ledger_key_parse_seen(struct span key, uint64_t *size);
+/* The peer's hash in the key of a peer's note; false when it is none. */
+bool ledger_key_parse_peer(struct span key, struct hash *peer);
 
 struct ledger_value {
     struct origin_state state;

@@ -182,10 +182,11 @@ static void load_add(struct load *load)
     const struct log_lists_options *options = &load->lists->options;
     struct log_table_change change = log_table_add(options->logs, &load->list, load->is_network,
                                                    options->own_name, load, on_added);
-    log_event(LOG_LEVEL_INFO, "logs_read",
-              "source=%s added_logs=%zu added_keys=%zu refused=%zu skipped=%zu logs=%zu",
-              log_quoted_str(load->source).text, change.added_logs, change.added_keys,
-              change.refused, load->list.skipped, log_table_count(options->logs));
+    log_event(
+        LOG_LEVEL_INFO, "logs_read",
+        "source=%s added_logs=%zu added_keys=%zu refused=%zu skipped=%zu left_out=%zu logs=%zu",
+        log_quoted_str(load->source).text, change.added_logs, change.added_keys, change.refused,
+        load->list.skipped, change.left_out, log_table_count(options->logs));
     if (change.missing > 0) {
         log_event(LOG_LEVEL_WARN, "logs_stay", "source=%s keys=%zu reason=%s",
                   log_quoted_str(load->source).text, change.missing,

@@ -33,8 +33,8 @@ struct log_lists_options {
 };
 
 /* Reads our own file, and the network's lists that are files or of which there are copies, whose errors
- * are logged only. Before the loop runs; a worker is not used. E_NOT_FOUND, E_MALFORMED and so on of our own file: what the configuration names is wrong.
- * E_CORRUPT, E_IO, E_UNAVAILABLE of the ledger: *is_ledger. */
+ * are logged only. Before the loop runs; a worker is not used. E_NOT_FOUND, E_MALFORMED and so on of our own
+ * file: what the configuration names is wrong. E_CORRUPT, E_IO, E_UNAVAILABLE of the ledger: *is_ledger. */
 MUST_USE enum err_code log_lists_open(struct log_lists **out,
                                       const struct log_lists_options *options, bool *is_ledger,
                                       struct err *err);

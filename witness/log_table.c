@@ -17,6 +17,10 @@ struct log_table {
     struct known_log **logs; /* in order of coming; owned, also the logs */
     size_t slot_count;       /* a power of two, more than twice `count` */
     struct known_log **slots;
+
+    /* Loop thread. */
+    size_t network_count; /* logs that are in network lists only */
+    bool has_told_full;
 };
 
 struct log_table *log_table_new(void)
@@ -190,11 +194,12 @@ static size_t find_key(const struct known_log *log, const struct vkey *key)
 }
 
 /* A line of our own file about an origin that is known. */
-static void add_key(struct known_log *log, const struct vkey *key, struct log_table_change *change)
+static void add_key(struct log_table *table, struct known_log *log, const struct vkey *key,
+                    struct log_table_change *change)
 {
     size_t at = find_key(log, key);
     if (at == SIZE_MAX && !may_take_key(log, key)) {
-        log_key(LOG_LEVEL_ERROR, "log-key-refused", log->origin, key);
+        log_key(LOG_LEVEL_ERROR, "log_key_refused", log->origin, key);
         change->refused++;
         return;
     }
@@ -203,10 +208,13 @@ static void add_key(struct known_log *log, const struct vkey *key, struct log_ta
         pthread_mutex_lock(&log->mutex);
         log->keys[log->key_count++] = *key;
         pthread_mutex_unlock(&log->mutex);
-        log_key(LOG_LEVEL_INFO, "log-key-added", log->origin, key);
+        log_key(LOG_LEVEL_INFO, "log_key_added", log->origin, key);
         change->added_keys++;
     }
-    log->is_own = true;
+    if (!log->is_own) {
+        log->is_own = true;
+        table->network_count--;
+    }
     log->listed_keys |= (uint32_t)1 << at;
 }
 
@@ -219,7 +227,7 @@ static size_t report_missing(const struct log_table *table)
         const struct known_log *log = table->logs[i];
         for (size_t k = 0; log->is_own && k < log->key_count; k++) {
             if ((log->listed_keys >> k & 1) == 0) {
-                log_key(LOG_LEVEL_WARN, "log-key-missing", log->origin, &log->keys[k]);
+                log_key(LOG_LEVEL_WARN, "log_key_missing", log->origin, &log->keys[k]);
                 missing++;
             }
         }
@@ -234,8 +242,25 @@ static struct known_log *add_log(struct log_table *table, const struct log_list_
     struct known_log *log = make_log(item, is_network);
     on_added(ctx, log);
     insert(table, log);
-    log_key(LOG_LEVEL_INFO, "log-added", log->origin, &item->vkey);
+    table->network_count += is_network ? 1 : 0;
+    log_key(LOG_LEVEL_INFO, "log_added", log->origin, &item->vkey);
     return log;
+}
+
+/* An error, once: which logs are known depends on chance from here on. */
+static bool is_full(struct log_table *table)
+{
+    if (table->network_count < LOG_TABLE_NETWORK_MAX) {
+        return false;
+    }
+    if (!table->has_told_full) {
+        table->has_told_full = true;
+        log_event(LOG_LEVEL_ERROR, "network_logs_full", "max=%d advice=%s", LOG_TABLE_NETWORK_MAX,
+                  log_quoted_str("further logs of network lists are left out: take fewer lists, or "
+                                 "put the logs that matter into your own file")
+                      .text);
+    }
+    return true;
 }
 
 struct log_table_change log_table_add(struct log_table *table, const struct log_list *list,
@@ -249,18 +274,22 @@ struct log_table_change log_table_add(struct log_table *table, const struct log_
     for (size_t i = 0; i < list->count; i++) {
         const struct log_list_item *item = &list->items[i];
         if (strcmp(item->origin, own_name) == 0) {
-            log_key(LOG_LEVEL_ERROR, "log-is-ourselves", item->origin, &item->vkey);
+            log_key(LOG_LEVEL_ERROR, "log_is_ourselves", item->origin, &item->vkey);
             change.refused++;
             continue;
         }
         struct known_log *log = log_table_find(table, span_of_str(item->origin));
+        if (log == NULL && is_network && is_full(table)) {
+            change.left_out++;
+            continue;
+        }
         if (log == NULL) {
             log = add_log(table, item, is_network, ctx, on_added);
             change.added_logs++;
             change.added_keys++;
         }
         if (!is_network) {
-            add_key(log, &item->vkey, &change);
+            add_key(table, log, &item->vkey, &change);
         }
     }
     change.missing = is_network ? 0 : report_missing(table);

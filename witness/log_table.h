@@ -1,8 +1,9 @@
 /* log_table.h -- the logs this witness knows, by origin. It only ever grows.
  *
  * design: "Surfaces", `logs`; network lists are kept apart from our own configuration and only add
- * origins that nobody knows yet (protocols 7.5). Never deleted: a log that comes back would start at
- * size 0.
+ * origins that nobody knows yet (protocols 7.5), as many as LOG_TABLE_NETWORK_MAX: what strangers list must
+ * not use up the memory, nor the mark file. Our own have no such bound. Never deleted: a log that comes
+ * back would start at size 0.
  * Any thread looks up; the loop thread adds. What is looked up stays valid for ever.
  */
 #ifndef WITNESS_LOG_TABLE_H
@@ -17,7 +18,9 @@
 #include <sys/queue.h>
 
 enum {
-    LOG_KEYS_MAX = 16 /* of one origin */
+    LOG_KEYS_MAX = 16, /* of one origin */
+    LOG_TABLE_NETWORK_MAX =
+        16384 /* logs that are in network lists only; a quarter of a mark file */
 };
 
 struct cosign_job;    /* cosigner.c */
@@ -54,8 +57,9 @@ void log_table_free(struct log_table *table);
 
 struct log_table_change {
     size_t added_logs, added_keys; /* keys: a new log's first one too */
-    size_t missing; /* keys that are known and no longer listed: they stay, and are logged */
-    size_t refused; /* our own name as an origin, over LOG_KEYS_MAX, another key's name and ID */
+    size_t missing;  /* keys that are known and no longer listed: they stay, and are logged */
+    size_t refused;  /* our own name as an origin, over LOG_KEYS_MAX, another key's name and ID */
+    size_t left_out; /* over LOG_TABLE_NETWORK_MAX */
 };
 
 /* Adds from our own file (`is_network` false: keys of known origins too), or from a network list

@@ -47,7 +47,14 @@ static void read_log(struct parts *parts, struct known_log *log, struct log_stat
 
 size_t parts_log_statuses(struct parts *parts, size_t max, struct log_status **out)
 {
+    return parts_log_statuses_from(parts, 0, max, out);
+}
+
+size_t parts_log_statuses_from(struct parts *parts, size_t first, size_t max,
+                               struct log_status **out)
+{
     size_t count = log_table_count(parts->logs);
+    count = count > first ? count - first : 0;
     count = count < max ? count : max;
     struct log_status *statuses = mem_calloc(count + 1, sizeof *statuses);
     struct evidence_item *items = NULL;
@@ -56,7 +63,7 @@ size_t parts_log_statuses(struct parts *parts, size_t max, struct log_status **o
         qsort(items, item_count, sizeof *items, compare_items);
     }
     for (size_t i = 0; i < count; i++) {
-        struct known_log *log = log_table_at(parts->logs, i);
+        struct known_log *log = log_table_at(parts->logs, first + i);
         read_log(parts, log, &statuses[i]);
         statuses[i].evidence = count_items(items, item_count, &log->origin_hash);
     }

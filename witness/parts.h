@@ -48,6 +48,9 @@ struct log_status {
 /* The logs in order of coming, at most `max` of them: the caller frees *out with mem_free. Returns the
  * count. May wait for the disk. */
 size_t parts_log_statuses(struct parts *parts, size_t max, struct log_status **out);
+/* Likewise without the first `first`. */
+size_t parts_log_statuses_from(struct parts *parts, size_t first, size_t max,
+                               struct log_status **out);
 
 /* Why the guard does not let us sign, for peers to read. */
 void parts_guard_reason(struct parts *parts, const struct known_log *log,

@@ -24,8 +24,8 @@ static const struct config_key keys[] = {
       .kind = CONFIG_STRING,
       .is_repeatable = true,
       .argument = "PATH|URL",
-      .help = "A list of the witness network (logs/v0): its logs that are not known yet are added. "
-              "A copy of each is kept in data-dir." },
+      .help = "A list of the witness network (logs/v0): its logs that are not known yet are added, "
+              "up to 16384 by all lists. A copy of each is kept in data-dir." },
     { .name = "log-list-hours",
       .kind = CONFIG_INTEGER,
       .value = "6",
@@ -36,14 +36,28 @@ static const struct config_key keys[] = {
       .kind = CONFIG_PATH,
       .group = "Safety",
       .help = "A small file on another disk, outside backups: the last signed size and root of "
-              "each log. Without it, peers or a TPM a restored backup is not noticed: rollback not "
-              "detectable." },
+              "each log. Not in data-dir, which would be restored with it. Without it, peers or a "
+              "TPM a restored backup is not noticed: rollback not detectable." },
     { .name = "peers",
       .kind = CONFIG_STRING,
       .is_repeatable = true,
       .argument = "URL",
       .help = "Other witnesses or monitors, asked at start and on conflicts for checkpoints under "
-              "our own key that are ahead of our state." },
+              "our own key that are ahead of our state. What they cosigned is remembered for them: "
+              "they should have us as their peer too." },
+    { .name = "peer-wait-seconds",
+      .kind = CONFIG_INTEGER,
+      .value = "60",
+      .least = 1,
+      .most = 3600,
+      .help = "At the start, so long after the first peer answered about a log, the others are no "
+              "longer waited for. With none answering nothing is signed." },
+    { .name = "peer-poll-seconds",
+      .kind = CONFIG_INTEGER,
+      .value = "60",
+      .least = 1,
+      .most = 3600,
+      .help = "Every so many seconds each peer is asked for its newest checkpoint of each log." },
     { .name = "tpm-nv-index",
       .kind = CONFIG_STRING,
       .argument = "INDEX",
@@ -52,8 +66,11 @@ static const struct config_key keys[] = {
     { .name = "start-unchecked",
       .kind = CONFIG_SWITCH,
       .value = "off",
-      .help = "Sign although mark or TPM say that the state is old. Give it once, by hand, when "
-              "you know why: a witness that signs two histories is finished." },
+      .help = "Sign although the mark file is missing, no peer has answered, or the TPM does not "
+              "agree or is not asked any more. Give it once, by hand, when you know why: a witness "
+              "that signs two histories "
+              "is finished. It never overrides a mark that is ahead of the state, nor a note that "
+              "was refused: those end with courtroll-witness state adopt." },
     LISTEN_CONFIG_KEYS(DEFAULT_HTTP, DEFAULT_GRPC),
     { .name = "bastion",
       .kind = CONFIG_STRING,
@@ -167,6 +184,8 @@ enum err_code witness_settings_read(struct settings *out, const struct config *c
         .data_dir = config_string(config, "data-dir"),
         .logs = config_string(config, "logs"),
         .log_list_hours = config_integer(config, "log-list-hours"),
+        .peer_wait_seconds = config_integer(config, "peer-wait-seconds"),
+        .peer_poll_seconds = config_integer(config, "peer-poll-seconds"),
         .mark_path = config_string(config, "mark-path"),
         .tpm_nv_index = config_string(config, "tpm-nv-index"),
         .is_start_unchecked = config_is_on(config, "start-unchecked"),

@@ -24,6 +24,8 @@ struct settings {
     uint64_t log_list_hours;
     size_t peer_count;
     const char *peers[GUARD_PEERS_MAX]; /* URLs */
+    uint64_t peer_wait_seconds;
+    uint64_t peer_poll_seconds;
     const char *mark_path;              /* or NULL */
     const char *tpm_nv_index;           /* or NULL */
     bool is_start_unchecked;

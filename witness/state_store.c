@@ -34,7 +34,13 @@ static enum err_code open_kv(struct state_store *store, const char *state, struc
 {
     struct buf value = BUF_INIT(VALUE_BYTES_MAX);
     struct ledger_key key = ledger_key_named("mark");
-    enum err_code rc = kv_leveldb_open(&store->kv, state, err);
+    enum err_code rc = kv_leveldb_open_existing(&store->kv, state, err);
+    if (rc == E_NOT_FOUND) {
+        return err_set(err, E_NOT_FOUND,
+                       "%s has no store: if it is a volume, mount it; if it held the state of a "
+                       "witness, that is lost (docs/witness.md)",
+                       state);
+    }
     if (rc != E_OK) {
         return rc;
     }

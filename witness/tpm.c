@@ -16,6 +16,7 @@ enum {
 #define KEY "tpm"
 
 static const char stepping[] = " stepping";
+static const char unused[] = "unused"; /* it had a counter once, and that was given up */
 
 enum err_code tpm_init(struct tpm *out, const char *index, struct err *err)
 {
@@ -90,6 +91,9 @@ static enum err_code read_expected(struct ledger *ledger, struct expected *out, 
 {
     struct buf bytes = BUF_INIT(64);
     enum err_code rc = ledger_get(ledger, KEY, &bytes, err);
+    if (rc == E_OK && span_is_str(buf_span(&bytes), unused)) {
+        rc = err_set(err, E_NOT_FOUND, "this store has no counter any more");
+    }
     if (rc == E_OK) {
         struct span text = buf_span(&bytes);
         out->is_stepping = span_has_suffix(text, span_of_str(stepping));
@@ -173,6 +177,27 @@ static enum err_code check_and_step(const struct tpm *tpm, struct ledger *ledger
         log_error(LOG_LEVEL_ERROR, "start_unchecked", err);
     }
     return step_from(tpm, ledger, now, err);
+}
+
+enum err_code tpm_check_unused(struct ledger *ledger, bool is_unchecked, struct err *err)
+{
+    struct expected expected;
+    enum err_code rc = read_expected(ledger, &expected, err);
+    if (rc == E_NOT_FOUND) {
+        return E_OK;
+    }
+    if (rc != E_OK && rc != E_CORRUPT) {
+        return rc;
+    }
+    if (!is_unchecked) {
+        return err_set(err, E_CONFLICT,
+                       "this store was used with a TPM counter, and tpm-nv-index is not set: set "
+                       "it again, or, when you know that the store is the newest, start once with "
+                       "--start-unchecked on");
+    }
+    log_event(LOG_LEVEL_ERROR, "start_unchecked",
+              "tpm=\"this store was used with a TPM counter, and is used without from now on\"");
+    return ledger_put(ledger, KEY, span_of_str(unused), err);
 }
 
 enum err_code tpm_start(const struct tpm *tpm, struct ledger *ledger, bool is_unchecked,

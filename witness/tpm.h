@@ -1,7 +1,8 @@
 /* tpm.h -- a generation counter in this machine's TPM, against a restored or cloned machine.
  *
  * An NV index of the kind "counter" only ever goes up. It is stepped at each start and hourly, never for
- * a signature. The ledger's key "tpm" has the value it is to have; before a step it has that value and
+ * a signature: a copy of the store that was made since the last step is not told from the store itself
+ * while that does not step the counter. The ledger's key "tpm" has the value it is to have; before a step it has that value and
  * says that a step is under way, so that a crash in between is no alarm. A counter that is anything else
  * means that this store is not the newest: the caller refuses all origins.
  *
@@ -30,6 +31,11 @@ struct tpm {
 
 /* E_MALFORMED unless `index` is hexadecimal and one of the TPM's NV indices, 0x01000000 to 0x01ffffff. */
 MUST_USE enum err_code tpm_init(struct tpm *out, const char *index, struct err *err);
+
+/* At a start without an index: E_CONFLICT when this store was used with a counter, which then says nothing
+ * any more; no origin may be signed for. With `is_unchecked` the store forgets that it had one, loudly.
+ * Other errors: the store cannot be read or written. */
+MUST_USE enum err_code tpm_check_unused(struct ledger *ledger, bool is_unchecked, struct err *err);
 
 /* At the start: compares the counter with the ledger, and steps it. The first time it takes the counter as
  * it is. E_CONFLICT: the counter is not what the ledger says; nothing was stepped, and no origin may be

@@ -14,6 +14,9 @@ enum {
     REFUSAL_BYTES_MAX = 512,
     /* Of evidence files in one reply: callers take 4 MiB by default. */
     EVIDENCE_REPLY_BYTES_MAX = 3 * 1024 * 1024,
+    LOGS_REPLY_BYTES_MAX = 3 * 1024 * 1024, /* likewise, of logs */
+    LOGS_REPLY_MAX = 4096, /* what is made at a time; others are for the next call */
+    FIELD_BYTES_MAX = 8,   /* in front of a log */
 };
 
 /* One call on its way to a worker and back. */
@@ -22,6 +25,7 @@ struct witness_call {
     struct rpc_call *call;
     struct hash origin_hash;
     bool has_origin;
+    uint64_t first, count; /* of logs */
 };
 
 static struct witness_call *call_new(struct parts *parts, struct rpc_call *call)
@@ -153,7 +157,7 @@ static void get_checkpoint(void *ctx, struct rpc_call *call, struct span message
 
 /* What the messages of a reply point into. */
 struct logs_reply {
-    size_t count;
+    size_t count; /* of those that were filled in */
     struct log_status *statuses;
     Courtroll__V1__WitnessedLog *logs;
     Courtroll__V1__WitnessedLog **pointers;
@@ -203,17 +207,24 @@ static void fill_log(struct parts *parts, struct logs_reply *reply, size_t i)
     reply->pointers[i] = out;
 }
 
-static void logs_reply_init(struct logs_reply *reply, struct parts *parts)
+static void logs_reply_init(struct logs_reply *reply, const struct witness_call *list)
 {
-    reply->count = parts_log_statuses(parts, SIZE_MAX, &reply->statuses);
-    size_t room = reply->count + 1; /* never nothing */
+    struct parts *parts = list->parts;
+    size_t first = list->first < SIZE_MAX ? (size_t)list->first : SIZE_MAX;
+    size_t max =
+        list->count == 0 || list->count > LOGS_REPLY_MAX ? LOGS_REPLY_MAX : (size_t)list->count;
+    size_t count = parts_log_statuses_from(parts, first, max, &reply->statuses);
+    size_t room = count + 1; /* never nothing */
     reply->logs = mem_calloc(room, sizeof *reply->logs);
     reply->pointers = mem_calloc(room, sizeof(Courtroll__V1__WitnessedLog *));
     reply->vkeys = mem_calloc(room * LOG_KEYS_MAX, sizeof *reply->vkeys);
     reply->binary = mem_calloc(room * LOG_KEYS_MAX, sizeof *reply->binary);
     reply->reasons = mem_calloc(room, sizeof *reply->reasons);
-    for (size_t i = 0; i < reply->count; i++) {
+    reply->count = 0;
+    for (size_t i = 0, bytes = 0; i < count && bytes < LOGS_REPLY_BYTES_MAX; i++) {
         fill_log(parts, reply, i);
+        bytes += FIELD_BYTES_MAX + courtroll__v1__witnessed_log__get_packed_size(&reply->logs[i]);
+        reply->count++;
     }
 }
 
@@ -237,11 +248,12 @@ static void run_list_logs(void *arg)
 {
     struct witness_call *list = arg;
     struct logs_reply reply;
-    logs_reply_init(&reply, list->parts);
+    logs_reply_init(&reply, list);
     Courtroll__V1__ListLogsReply out = COURTROLL__V1__LIST_LOGS_REPLY__INIT;
     out.n_logs = reply.count;
     out.logs = reply.pointers;
     out.rollback_check = rpc_answer_binary(span_of_str(guard_words(list->parts->guard)));
+    out.total = log_table_count(list->parts->logs);
     rpc_answer(list->call, &out.base);
     logs_reply_clear(&reply);
     mem_free(list);
@@ -250,9 +262,20 @@ static void run_list_logs(void *arg)
 static void list_logs(void *ctx, struct rpc_call *call, struct span message)
 {
     struct parts *parts = ctx;
-    if (!rpc_answer_refuses_long(call, message)) {
-        work_post(parts->reads, run_list_logs, call_new(parts, call));
+    if (rpc_answer_refuses_long(call, message)) {
+        return;
     }
+    Courtroll__V1__ListLogsRequest *in =
+        courtroll__v1__list_logs_request__unpack(NULL, message.len, message.data);
+    if (in == NULL) {
+        rpc_fail(call, E_MALFORMED, "not a ListLogsRequest");
+        return;
+    }
+    struct witness_call *list = call_new(parts, call);
+    list->first = in->first;
+    list->count = in->count;
+    courtroll__v1__list_logs_request__free_unpacked(in, NULL);
+    work_post(parts->reads, run_list_logs, list);
 }
 
 /* -- ListEvidence -- */

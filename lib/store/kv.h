@@ -91,6 +91,9 @@ static inline void kv_close(struct kv *kv)
  * E_CORRUPT when it does not open or fails its checks: it is left as it is; E_IO. */
 MUST_USE enum err_code kv_leveldb_open(struct kv **out, const char *dir, struct err *err);
 
+/* Likewise one that must be there already. E_NOT_FOUND: then nothing is made, not even `dir`. */
+MUST_USE enum err_code kv_leveldb_open_existing(struct kv **out, const char *dir, struct err *err);
+
 /* In memory. A copy is a backup of its state. `fail_writes` > 0 makes the next writes fail with E_IO:
  * with `is_applied` after they took effect, else before. */
 struct kv *kv_memory_new(void);

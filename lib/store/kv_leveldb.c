@@ -126,15 +126,20 @@ static bool is_data(const char *file)
     return span_has_suffix(span, span_of_str(".ldb")) || span_has_suffix(span, span_of_str(".log"));
 }
 
+static bool has_current(const char *dir)
+{
+    char *current = file_join(dir, "CURRENT");
+    bool is_there = access(current, F_OK) == 0;
+    mem_free(current);
+    return is_there;
+}
+
 /* LevelDB makes a new, empty store when CURRENT is gone, whatever else is there. A store that lost it
  * has lost its state; one whose making was cut short has no data yet. */
 static enum err_code check_current(const char *dir, struct err *err)
 {
     enum err_code rc = E_OK;
-    char *current = file_join(dir, "CURRENT");
-    bool is_there = access(current, F_OK) == 0;
-    mem_free(current);
-    if (is_there) {
+    if (has_current(dir)) {
         return E_OK;
     }
     DIR *listing = opendir(dir);
@@ -150,18 +155,11 @@ static enum err_code check_current(const char *dir, struct err *err)
     return rc;
 }
 
-enum err_code kv_leveldb_open(struct kv **out, const char *dir, struct err *err)
+static enum err_code open_store(struct kv **out, const char *dir, struct err *err)
 {
-    enum err_code rc = file_make_directory(dir, DIRECTORY_MODE, err);
-    if (rc == E_OK) {
-        rc = check_current(dir, err);
-    }
-    if (rc != E_OK) {
-        return rc;
-    }
     struct kv_leveldb *self = NEW(struct kv_leveldb);
     self->base.ops = &ops;
-    rc = leveldb_store_open(&self->store, dir, &sizes, name, err);
+    enum err_code rc = leveldb_store_open(&self->store, dir, &sizes, name, err);
     if (rc != E_OK) {
         mem_free(self);
         return rc;
@@ -169,4 +167,21 @@ enum err_code kv_leveldb_open(struct kv **out, const char *dir, struct err *err)
     self->batch = leveldb_writebatch_create();
     *out = &self->base;
     return E_OK;
+}
+
+enum err_code kv_leveldb_open(struct kv **out, const char *dir, struct err *err)
+{
+    enum err_code rc = file_make_directory(dir, DIRECTORY_MODE, err);
+    if (rc == E_OK) {
+        rc = check_current(dir, err);
+    }
+    return rc == E_OK ? open_store(out, dir, err) : rc;
+}
+
+enum err_code kv_leveldb_open_existing(struct kv **out, const char *dir, struct err *err)
+{
+    if (!has_current(dir)) {
+        return err_set(err, E_NOT_FOUND, "%s: %s has no CURRENT", name, dir);
+    }
+    return open_store(out, dir, err);
 }

@@ -46,8 +46,10 @@ struct mark_file {
     char *path;            /* owned */
     struct entry *entries; /* owned; in the order in which they came in */
     uint32_t *by_origin;   /* owned; indices of `entries` in the order of origins */
+    uint32_t *to_write;    /* owned; indices of those with is_to_write */
+    size_t to_write_count;
     size_t count;
-    size_t cap;
+    size_t cap; /* of all three */
     uint32_t next_position;
     uint64_t calls;
 };
@@ -160,6 +162,7 @@ static struct entry *add(struct mark_file *file, const struct entry *entry)
         file->cap = file->cap == 0 ? GROUP_ORIGINS : 2 * file->cap;
         file->entries = mem_realloc(file->entries, file->cap * sizeof *file->entries);
         file->by_origin = mem_realloc(file->by_origin, file->cap * sizeof *file->by_origin);
+        file->to_write = mem_realloc(file->to_write, file->cap * sizeof *file->to_write);
     }
     memmove(file->by_origin + rank + 1, file->by_origin + rank,
             (file->count - rank) * sizeof *file->by_origin);
@@ -277,6 +280,7 @@ void mark_file_close(struct mark_file *file)
         mem_free(file->path);
         mem_free(file->entries);
         mem_free(file->by_origin);
+        mem_free(file->to_write);
         mem_free(file);
     }
 }
@@ -286,6 +290,11 @@ void mark_file_close(struct mark_file *file)
 size_t mark_file_count(const struct mark_file *file)
 {
     return file->count;
+}
+
+size_t mark_file_room(const struct mark_file *file)
+{
+    return MARK_FILE_ORIGINS_MAX - file->next_position;
 }
 
 struct mark mark_file_at(const struct mark_file *file, size_t i)
@@ -360,7 +369,10 @@ static void take_marks(struct mark_file *file, const struct mark *marks, size_t 
         assert(entry->last_call != file->calls); /* an origin comes once */
         entry->mark = marks[i];
         entry->last_call = file->calls;
-        entry->is_to_write = true;
+        if (!entry->is_to_write) {
+            entry->is_to_write = true;
+            file->to_write[file->to_write_count++] = (uint32_t)(entry - file->entries);
+        }
     }
 }
 
@@ -370,33 +382,38 @@ static bool has_room(const struct mark_file *file, const struct mark *marks, siz
     for (size_t i = 0; i < count; i++) {
         new_count += find(file, &marks[i].origin) == NULL;
     }
-    return new_count <= MARK_FILE_ORIGINS_MAX - file->next_position;
+    return new_count <= mark_file_room(file);
+}
+
+/* All that was to be written is on the disk. */
+static void settle(struct mark_file *file)
+{
+    for (size_t i = 0; i < file->to_write_count; i++) {
+        struct entry *entry = &file->entries[file->to_write[i]];
+        entry->newest = entry->newest == 0;
+        entry->is_on_disk = true;
+        entry->is_to_write = false;
+    }
+    file->to_write_count = 0;
 }
 
 enum err_code mark_file_put(struct mark_file *file, const struct mark *marks, size_t count,
                             struct err *err)
 {
     if (!has_room(file, marks, count)) {
-        return err_set(err, E_TOO_LARGE, "mark file %s: over %d origins", file->path,
-                       MARK_FILE_ORIGINS_MAX);
+        return err_set(err, E_TOO_LARGE, "mark file %s: room for %zu more origins", file->path,
+                       mark_file_room(file));
     }
     take_marks(file, marks, count);
     enum err_code rc = make_room(file, err);
-    for (size_t i = 0; i < file->count && rc == E_OK; i++) {
-        if (file->entries[i].is_to_write) {
-            rc = write_entry(file, &file->entries[i], err);
-        }
+    for (size_t i = 0; i < file->to_write_count && rc == E_OK; i++) {
+        rc = write_entry(file, &file->entries[file->to_write[i]], err);
     }
     if (rc == E_OK && fdatasync(file->fd) != 0) {
         rc = write_error(file, err);
     }
-    for (size_t i = 0; i < file->count && rc == E_OK; i++) {
-        struct entry *entry = &file->entries[i];
-        if (entry->is_to_write) {
-            entry->newest = entry->newest == 0;
-            entry->is_on_disk = true;
-            entry->is_to_write = false;
-        }
+    if (rc == E_OK) {
+        settle(file);
     }
     return rc;
 }

@@ -33,6 +33,9 @@ void mark_file_close(struct mark_file *file); /* NULL is fine */
 size_t mark_file_count(const struct mark_file *file);
 /* In the order in which they came in. */
 struct mark mark_file_at(const struct mark_file *file, size_t i);
+/* How many origins it could take that are not there. Places that a write cut short left unused between
+ * others are lost: this may be less than MARK_FILE_ORIGINS_MAX less the count. */
+size_t mark_file_room(const struct mark_file *file);
 /* E_NOT_FOUND. */
 MUST_USE enum err_code mark_file_get(const struct mark_file *file, const struct hash *origin,
                                      struct mark *out, struct err *err);
@@ -40,7 +43,7 @@ MUST_USE enum err_code mark_file_get(const struct mark_file *file, const struct 
 /* Writes and syncs all of them, with one sync; marks without a change are written too. Takes what it is
  * given: whether a mark may go back is the caller's to decide. An origin may be there once. E_IO: nothing
  * is known to be on the disk, mark_file_get tells what was to be there, and the next call (of no marks
- * too) writes it again. E_TOO_LARGE over MARK_FILE_ORIGINS_MAX: then nothing has happened. */
+ * too) writes it again. E_TOO_LARGE over mark_file_room: then nothing has happened. */
 MUST_USE enum err_code mark_file_put(struct mark_file *file, const struct mark *marks, size_t count,
                                      struct err *err);
 

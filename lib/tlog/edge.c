@@ -116,11 +116,10 @@ static enum err_code load_tile(struct hash *tile, const struct merkle_source *so
 enum err_code edge_load(struct edge *edge, const struct merkle_source *source, uint64_t size,
                         struct err *err)
 {
-    assert(size % TILE_WIDTH == 0);
     struct edge *loaded = NEW(struct edge); /* too big for a stack */
     edge_init(loaded);
     enum err_code rc = compact_range_load(&loaded->range, source, size, err);
-    for (uint8_t level = 1; rc == E_OK && level < TILE_LEVELS; level++) {
+    for (uint8_t level = 0; rc == E_OK && level < TILE_LEVELS; level++) {
         rc = load_tile(loaded->tiles[level], source, size, level, err);
     }
     if (rc == E_OK) {

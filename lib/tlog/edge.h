@@ -44,7 +44,8 @@ void edge_put_partials(const struct edge *edge, edge_on_resource on_partial, voi
 /* Copies `from`; `to` must be initialised. */
 void edge_copy(struct edge *to, const struct edge *from);
 
-/* Fills the edge at `size`, a multiple of TILE_WIDTH, from stored hashes. Errors are the source's. */
+/* Fills the edge at `size` from stored hashes. Unless that is a multiple of TILE_WIDTH the entries of the
+ * partial bundle lack, and nothing can be appended. Errors are the source's. */
 MUST_USE enum err_code edge_load(struct edge *edge, const struct merkle_source *source,
                                  uint64_t size, struct err *err);
 

@@ -198,15 +198,15 @@ struct network_reader {
     bool is_usable;            /* by us */
 };
 
-/* A key that we know to be no key is an error; one that is of no use to us is not. */
+/* What is no key at all is an entry that is of no use to us, as is a key of another type: the entry is
+ * its log operator's, and must not keep all others from being read. */
 static enum err_code take_vkey(struct network_reader *network, struct span value, struct err *err)
 {
+    (void)err;
+    struct err why_not;
     network->item = (struct log_list_item){ 0 };
-    enum err_code rc = vkey_parse(&network->item.vkey, value, err);
-    if (rc == E_MALFORMED) {
-        return rc;
-    }
-    network->is_usable = rc == E_OK && network->item.vkey.type == SIGNATURE_ED25519;
+    network->is_usable = vkey_parse(&network->item.vkey, value, &why_not) == E_OK &&
+                         network->item.vkey.type == SIGNATURE_ED25519;
     if (network->is_usable) {
         memcpy(network->item.origin, network->item.vkey.name, sizeof network->item.vkey.name);
     }

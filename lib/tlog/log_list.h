@@ -32,9 +32,11 @@ struct log_list {
 /* E_MALFORMED names the line; also for a cosigner's key, in words, and for the same key twice. */
 MUST_USE enum err_code log_list_parse(struct log_list *out, struct span bytes, struct err *err);
 
-/* A network list. Unknown keywords are ignored; an entry whose vkey or origin we cannot use, or whose
- * origin is there already, is skipped and counted; anything else wrong, such as a vkey that is none,
- * is E_MALFORMED and names the line. */
+/* A network list. Unknown keywords are ignored; an entry whose vkey or origin we cannot use, be it none at
+ * all, or whose origin is there already, is skipped and counted. The network's validator, which judges a
+ * list before it is out, refuses one with a bad vkey; we only read what is out, where one stranger's entry
+ * must not freeze the list for all logs, and skip it as torchwood and sunlight do. Anything else wrong is
+ * E_MALFORMED and names the line: that is the list's form, which its publisher vouches for. */
 MUST_USE enum err_code log_list_parse_network(struct log_list *out, struct span bytes,
                                               struct err *err);
 

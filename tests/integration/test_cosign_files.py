@@ -37,8 +37,10 @@ def read(path):
 
 
 def text_of(path):
-    """Of a cosignature file: (the checkpoint's text, the lines)."""
+    """Of a cosignature file: (the checkpoint's text, the witness's lines, below the log's own)."""
     text, lines = read(path).decode().split("\n\n")
+    log, lines = lines.split("\n", 1)
+    assert log.startswith(f"\u2014 {text.splitlines()[0]} "), log
     return text + "\n", lines
 
 
@@ -462,6 +464,29 @@ class Wrong(Case):
         row = self.bring(self.signed("f2", path), code=REFUSED)[0]
         self.assertIn("another root", row["detail"])
         self.assertFalse(self.is_published())
+        # But the file has the log's own line, too: the log knows now, and signs nothing any more.
+        reason = "nothing is signed"
+        for _ in range(2):
+            wait_until(lambda: self.log.get("/readyz").status == 503, "the log is not ready")
+            self.assertIn(reason, self.log.get("/readyz").body.decode())
+            self.export("none", code=REFUSED)
+            courtroll("append", "--log", self.log.grpc, "-", stdin=b"x", code=REFUSED)
+            kept = os.path.join(self.log.data, "contradiction")
+            theirs = [n for n in os.listdir(kept) if n.endswith(".theirs")]
+            self.assertEqual(len(theirs), 1)
+            self.assertIn(text, read(os.path.join(kept, theirs[0])).decode())
+            self.crash()  # and does not forget
+
+    def test_a_strangers_line_of_the_logs_name_accuses_nobody(self):
+        """Who has not the log's key cannot stop it, whatever a witness of the policy has cosigned."""
+        stranger = tlog.Key.new(self.log.origin)
+        text = tlog.checkpoint_text(self.log.origin, 3, bytes(32))
+        fork = tlog.signed(text, stranger)
+        line = self.witnesses["f1"].key.signature_line(text, int(time.time()))
+        path = self.write("fork", fork + line)
+        self.assertIn("another root", self.bring(path, code=REFUSED)[0]["detail"])
+        self.assertEqual(self.log.get("/readyz").status, 200)
+        self.assertFalse(os.path.exists(os.path.join(self.log.data, "contradiction")))
 
 
 class Mixed(Case):
@@ -518,14 +543,49 @@ class Optional(Case):
 
     def test_the_newest_exports_are_kept_and_what_comes_for_others_is_refused_in_words(self):
         files = []
-        for i in range(EXPORTS_KEPT + 1):
+        for i in range(EXPORTS_KEPT):
             self.rounds(1)
-            files.append(self.export(f"cp{i}", "--old", "1")[0])
+            files.append(self.export(f"cp{i}", "--old", "1"))
+        began = time.monotonic()
+        directory = os.path.join(self.log.data, "exported")
+        before = sorted(os.listdir(directory))
         self.rounds(1)
-        self.assertEqual(len(os.listdir(os.path.join(self.log.data, "exported"))), EXPORTS_KEPT)
-        row = self.bring(self.signed("f1", files[0]), code=REFUSED)[0]
+        for _ in range(3):  # whoever calls at once again pushes nothing out
+            self.assertEqual(self.export("again")[1]["size"], files[-1][1]["size"])
+        self.assertEqual(sorted(os.listdir(directory)), before)
+        self.assertEqual(len(before), EXPORTS_KEPT)
+        time.sleep(max(0, 10.5 - (time.monotonic() - began)))
+        self.assertEqual(self.export("later")[1]["size"], self.count)
+        self.rounds(1)
+        self.assertEqual(len(os.listdir(directory)), EXPORTS_KEPT)
+        row = self.bring(self.signed("f1", files[0][0]), code=REFUSED)[0]
         self.assertIn("not kept any more", row["detail"])
-        self.taken(self.signed("f1", files[1]), 1)
+        self.taken(self.signed("f1", files[1][0]), 1)
+
+    def test_a_late_file_of_a_size_that_is_forgotten_is_taken_for_the_logs_own_line(self):
+        self.rounds(300)
+        path, told = self.export("late")
+        back, size = self.signed("f1", path), told["size"]
+        text, line = text_of(back)
+        self.rounds(1)
+        self.log.kill()
+        os.unlink(os.path.join(self.log.data, "exported", str(size)))
+        self.log.start()
+        bare = self.path("bare")
+        with open(bare, "w", encoding="utf-8") as file:
+            file.write(f"{text}\n{line}")
+        row = self.bring(bare, code=REFUSED)[0]
+        self.assertIn("no line of this log", row["detail"])
+        self.taken(back, 1)
+        self.wait_stored("f1", size)
+        self.taken(bare, 0, known=1)
+        # A fresher time of the same witness is no news before a minute has passed.
+        time.sleep(1.1)
+        self.taken(self.signed("f1", path), 0, known=1)
+        self.crash()
+        self.taken(bare, 0, known=1)
+        self.assertEqual(self.log.published_size(), self.count)
+        self.log.fsck()
 
     def test_a_caller_whose_policy_asks_for_both_is_answered_once_the_file_is_back(self):
         self.wait_signed(0)

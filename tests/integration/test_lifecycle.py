@@ -254,11 +254,11 @@ class Configuration(Case):
         other = self.make(origin="log.example/other")
         self.fails(log, 2, log.vkey, policy=other.policy)
         witness = tlog.Key("w.example", tlog.COSIGNATURE)
-        text = f"log {log.vkey}\nwitness w {witness.vkey()}\nquorum w\n"
+        text = f"log {log.vkey}\nwitness w {witness.vkey()} ftp://w.example/\nquorum w\n"
         path = os.path.join(log.dir, "quorum")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
-        self.fails(log, 2, "witness", policy=path)
+        self.fails(log, 2, "neither http:// nor https://", policy=path)
         with open(path, "w", encoding="utf-8") as file:
             file.write("nonsense\n")
         self.fails(log, 2, path, policy=path)

@@ -2,8 +2,8 @@
 """The data directory of an hour ago, or parts of it: never a second signed root for a size.
 
 With mark-path a restored backup is noticed, and the log serves reads only. Without it nothing on
-this machine can tell, and the log says so; the last of these tests shows what happens then. A log
-with witnesses asks them at start: that check, and its test, come with the release that has them.
+this machine can tell, and the log says so; the last of these tests shows what happens then. How a log
+with witnesses asks them at start is in test_witnesses.py.
 """
 import glob
 import os
@@ -16,7 +16,9 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/python"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from logd import LOGD, Logd, courtroll, wait_until  # noqa: E402
+from test_cosign_files import Case as WitnessedCase  # noqa: E402
 
 WORDS = "this may be a restored backup"
 ROLLBACK = "rollback not detectable"
@@ -173,7 +175,8 @@ class WithMark(Case):
             copy(self.log.data, path)
         is_over.set()
         thread.join()
-        self.append(b"the last\n")
+        index = int(self.append(b"the last\n", code=0).stdout.split()[0])
+        self.log.wait_published(index + 1)  # signed: now every copy lies behind the mark
         self.log.kill()
         copy(self.log.data, self.new)
         outcomes = []
@@ -269,6 +272,58 @@ class WithMark(Case):
         self.append(b"one more\n", code=4)
         self.assertEqual(self.log.get("/checkpoint").status, 404)
         self.assertFalse(os.path.exists(os.path.join(self.log.data, "signed")))
+
+
+class MarkAndWitness(WitnessedCase):
+    """The witness agrees with all that the log has; but the mark knows of more that was signed."""
+
+    names = ("w1",)
+
+    def test_no_witness_outvotes_a_mark_that_proves_a_loss(self):
+        self.append(3)
+        self.log.wait_published(3)
+        self.assertEqual(self.log.stop(), 0)
+        mark = self.path("log", "mark")
+        good = read(mark)
+        origin, size, root, _ = good.decode().split("\n")
+        self.assertEqual(size, "3")
+        other = ("A" if root[0] != "A" else "B") + root[1:]
+        for text, reason in (
+            (f"{origin}\n4\n{root}\n", "the journal ends at 3 entries"),
+            (f"{origin}\n3\n{other}\n", "another root"),
+        ):
+            write(mark, text.encode())
+            self.log.start()
+            time.sleep(1)  # the witness would have answered many times
+            health = self.log.get("/healthz").body.decode()
+            self.assertIn(WORDS, health)
+            self.assertIn(reason, health)
+            self.assertIn("rollback check: failed", health)
+            self.assertEqual(self.log.get("/readyz").status, 503)
+            courtroll("append", "--log", self.log.grpc, "-", stdin=b"x", code=4)
+            self.assertEqual(self.log.stop(), 0)
+            self.assertEqual(read(mark), text.encode())
+        self.log.start(start_unchecked="on")
+        self.assertEqual(self.log.get("/readyz").status, 200)
+        self.assertRegex(self.log.process.text(), "event=start_unchecked .*remove it")
+        self.log.restart()
+        self.assertIn("the mark agrees", self.log.get("/healthz").body.decode())
+
+    def test_a_mark_that_cannot_be_read_is_for_the_witnesses_to_make_good(self):
+        self.append(3)
+        self.log.wait_published(3)
+        self.assertEqual(self.log.stop(), 0)
+        mark = self.path("log", "mark")
+        for text in (None, b"", b"garbage\n"):
+            if text is None:
+                os.unlink(mark)
+            else:
+                write(mark, text)
+            self.log.start()
+            wait_until(lambda: self.log.get("/readyz").status == 200, "the witness has answered")
+            self.append(1)
+            self.log.wait_published(self.count)
+            self.assertEqual(self.log.stop(), 0)
 
 
 class WithoutMark(Case):

@@ -503,6 +503,13 @@ class Logs(Case):
         w.restart()
         w.cosign(self.b, 3, 5)
 
+    def test_an_entry_whose_vkey_is_none_keeps_no_other_from_being_read(self):
+        text = f"logs/v0\nvkey pineapple\nqpd 1\ncontact x\nvkey {self.b.key.vkey()}\nqpd 1\ncontact x\n"
+        with serving(text.encode()) as url:
+            w = self.witness(self.a, log_list=url)
+            wait_until(lambda: w.add_checkpoint(self.b.request(0, 3)).status == 200, "b is known")
+            self.assertRegex(w.process.text(), "event=logs_read .*added_logs=1 .*skipped=1 left_out=0")
+
     def test_what_is_not_a_list_adds_nothing(self):
         with serving(b"<html>not found</html>") as url:
             w = self.witness(self.a, log_list=url)
@@ -624,6 +631,42 @@ class Starting(Case):
             other = self.log.branch(size - 1, "fork").grow(1)
             answer = w.add_checkpoint(other.request(size, size))
             self.assert_status(answer, 422)
+
+    def test_a_lost_state_is_never_begun_anew(self):
+        self.w = w = self.witness(self.log)
+        w.cosign(self.log, 0, 6)
+        w.stop()
+        state, away = os.path.join(w.data, "state"), os.path.join(w.dir, "away")
+        os.rename(state, away)
+        words = "the state is lost: this key must be retired .docs/witness.md.*mount it"
+        self.refuses(3, words)
+        self.assertFalse(os.path.exists(state))
+        os.mkdir(state, 0o700)  # as the mount point of a volume that is not there
+        self.refuses(3, words)
+        self.refuses(3, words, start_unchecked="on")
+        self.refuses(3, words, key=[w.key_file, self.second_key()])
+        # Nor does a look at it make one.
+        command = [Witness.program, "state", "show", "--data-dir", w.data]
+        done = subprocess.run(command, capture_output=True, timeout=20, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(b"has no store", done.stderr)
+        self.assertEqual(os.listdir(state), [])
+        os.rmdir(state)
+        os.rename(away, state)
+        w.start()
+        fork = self.log.branch(4, "second history").grow(2)
+        self.assert_stale(w.add_checkpoint(fork.request(0, 6)), 6)
+        w.cosign(self.log, 6, 8)
+
+    def test_a_first_start_that_was_cut_short_is_no_alarm(self):
+        self.w = w = self.witness(self.log, is_started=False)
+        self.refuses(2, "nowhere", logs=os.path.join(w.dir, "nowhere"))
+        identity = os.path.join(w.data, "identity")
+        self.assertTrue(os.path.exists(identity))
+        os.unlink(identity)  # the store is there, and that was not yet
+        w.start()
+        self.assertTrue(os.path.exists(identity))
+        w.cosign(self.log, 0, 3)
 
     def test_kills_amid_requests_never_take_a_signature_back(self):
         log = self.log.grow(200)
@@ -901,6 +944,43 @@ class OverGrpc(Case):
             self.assertEqual(piece[5], self.w.get(item["path"]).body)
         message = field(1, self.other.origin.encode())
         self.assertEqual(self.rpc.call(SERVICE + "ListEvidence", message), b"")
+
+    def test_logs_are_listed_in_pages(self):
+        def ask(first=0, count=0):
+            message = (field(1, first) if first else b"") + (field(2, count) if count else b"")
+            reply = fields(self.rpc.call(SERVICE + "ListLogs", message))
+            logs = [dict(fields(value))[1].decode() for number, value in reply if number == 1]
+            return logs, dict(reply)[3]
+
+        both = [self.log.origin, self.other.origin]
+        self.assertEqual(ask(), (both, 2))
+        self.assertEqual(ask(count=1), (both[:1], 2))
+        self.assertEqual(ask(first=1), (both[1:], 2))
+        self.assertEqual(ask(first=1, count=2**64 - 1), (both[1:], 2))
+        for first in (2, 2**32, 2**64 - 1):
+            self.assertEqual(ask(first=first), ([], 2))
+        self.fails(grpc.StatusCode.INVALID_ARGUMENT, "ListLogs", b"\xff")
+        # More than fit into one reply: each has a name of 250 bytes, and a key with as long a name.
+        count = 9000
+        vkeys = []
+        for i in range(count):
+            name = f"log.example/{i:04}/" + "x" * 230
+            public = hashlib.sha256(name.encode()).digest()
+            key_id = hashlib.sha256(name.encode() + b"\n\x01" + public).digest()[:4].hex()
+            vkeys.append(f"{name}+{key_id}+{tlog.b64(bytes([1]) + public)}")
+        self.w.write_logs(vkeys)
+        self.w.restart()
+        self.rpc.channel.close()
+        self.rpc = Rpc(self.w.grpc)
+        seen, pages = [], 0
+        while len(seen) < count:
+            logs, total = ask(first=len(seen))
+            self.assertEqual(total, count)
+            self.assertTrue(logs)
+            seen += logs
+            pages += 1
+        self.assertEqual(seen, [vkey.split("+")[0] for vkey in vkeys])
+        self.assertGreater(pages, 2)
 
     def test_health_says_what_readyz_says(self):
         self.assertTrue(self.rpc.is_serving())

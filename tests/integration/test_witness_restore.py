@@ -4,6 +4,7 @@ peers and the log itself have under its key, and `courtroll-witness state` to go
 
 COURTROLL_BIN names the directory of the built programs.
 """
+import http.client
 import http.server
 import json
 import os
@@ -23,17 +24,17 @@ ORIGIN = "log.example/a"
 
 
 class Site:
-    """Serves the texts in `pages`, by path; 404 for all else. Remembers what it was asked for."""
+    """Serves the texts in `pages`, by path; `status` for all else. Remembers what it was asked for."""
 
     def __init__(self):
         site = self
-        self.pages, self.asked = {}, []
+        self.pages, self.asked, self.status = {}, [], 404
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 site.asked.append(self.path)
                 body = site.pages.get(self.path)
-                self.send_response(404 if body is None else 200)
+                self.send_response(site.status if body is None else 200)
                 self.send_header("Content-Length", str(len(body or b"")))
                 self.end_headers()
                 self.wfile.write(body or b"")
@@ -52,6 +53,33 @@ class Site:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Front(Site):
+    """Passes what it is asked for on to a witness, which gets a new port at every start."""
+
+    def __init__(self, witness):
+        super().__init__()
+        front, site = self, self.server.RequestHandlerClass
+
+        class Handler(site):
+            def do_GET(self):
+                front.asked.append(self.path)
+                status, body = front.fetch(witness, self.path)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self.server.RequestHandlerClass = Handler
+
+    @staticmethod
+    def fetch(witness, path):
+        try:
+            answer = witness.get(path)
+            return answer.status, answer.body
+        except (OSError, AttributeError, KeyError, http.client.HTTPException):
+            return 502, b""  # it does not run
 
 
 class Case(unittest.TestCase):
@@ -109,12 +137,12 @@ class Case(unittest.TestCase):
         self.restore()
         return note
 
-    def assert_refuses(self):
-        for tree in (self.tree, self.tree.branch(7, "evil").grow(20)):
-            for size in (5, 6, 9, 12):
-                answer = self.witness.add_checkpoint(tree.request(5, size))
+    def assert_refuses(self, held=5):
+        for tree in (self.tree, self.tree.branch(max(held, 1), "evil").grow(20)):
+            for size in (held, held + 1, held + 4, held + 7):
+                answer = self.witness.add_checkpoint(tree.request(held, size))
                 self.assertEqual(answer.status, 503, answer)
-        self.assertEqual(self.witness.held_size(self.tree), 5)
+        self.assertEqual(self.witness.held_size(self.tree), held)
 
 
 class Mark(Case):
@@ -172,6 +200,39 @@ class Mark(Case):
         self.assert_refuses()
 
 
+    def test_every_backup_of_a_run_with_its_mark_intact(self):
+        """Only the newest state signs; each older one refuses, honest or not, and stays refused."""
+        sizes, backups = [0, 1, 4, 5, 9, 13], []
+        self.witness.start(mark_path=self.mark)
+        for old, size in zip([None] + sizes, sizes):
+            if old is not None:
+                self.witness.cosign(self.tree, old, size)
+            self.assertEqual(self.witness.stop(), 0)
+            backups.append(os.path.join(self.witness.dir, f"backup-{size}"))
+            shutil.copytree(self.witness.data, backups[-1])
+            self.witness.start(mark_path=self.mark)
+        self.assertEqual(self.witness.stop(), 0)
+        with open(self.mark, "rb") as file:
+            mark = file.read()
+        for size, backup in zip(sizes, backups):
+            shutil.rmtree(self.witness.data)
+            shutil.copytree(backup, self.witness.data)
+            self.witness.start(mark_path=self.mark)
+            if size < sizes[-1]:
+                self.assert_refuses(size)
+            else:  # the state of the mark
+                evil = self.tree.branch(9, "evil").grow(20)
+                for old, new in ((9, 13), (13, 13), (13, 14), (9, 14)):
+                    answer = self.witness.add_checkpoint(evil.request(old, new))
+                    self.assertIn(answer.status, (409, 422), answer)
+                self.assertEqual(self.witness.held_size(self.tree), 13)
+            self.assertEqual(self.witness.stop(), 0)
+            with open(self.mark, "rb") as file:
+                self.assertEqual(file.read(), mark)
+        self.witness.start(mark_path=self.mark)
+        self.witness.cosign(self.tree, 13, 14)
+
+
 class Peers(Case):
     def test_without_anything_it_says_that_it_cannot_know(self):
         self.witness.start()
@@ -217,6 +278,203 @@ class Peers(Case):
             self.witness.start()
             wait_until(lambda: "event=guard_refuses" in self.witness.process.text(), "the refusal")
             self.assert_refuses()
+
+
+    def test_honest_peer_that_is_late_is_asked_on_and_believed(self):
+        note = self.sign_and_restore()
+        with Site() as fast, Site() as late:
+            late.status = 503
+            self.witness.start(peers=[fast.url, late.url], peer_wait_seconds=1)
+            wait_until(lambda: self.witness.get("/readyz").status == 200, "it to open without one")
+            self.assertRegex(self.witness.process.text(),
+                             f'event=guard_peers_late .*peer="{late.url}"')
+            memory = f"note {len(note.encode())}\n{note}"
+            late.pages[f"/{self.tree.hash()}/peers"] = memory.encode()
+            wait_until(lambda: "event=guard_refuses" in self.witness.process.text(), "the refusal")
+            self.assert_refuses()
+
+    def test_login_page_is_no_answer(self):
+        with Site() as site:
+            pages = [f"/{self.tree.hash()}/{name}" for name in ("checkpoint", "peers")]
+            site.pages = {page: b"<html>please log in</html>" for page in pages}
+            self.witness.start(peers=[site.url])
+            wait_until(lambda: site.asked.count(pages[0]) > 1, "the second question")
+            answer = self.witness.add_checkpoint(self.tree.request(0, 5))
+            self.assertEqual(answer.status, 503, answer)
+            site.pages = {}
+            wait_until(lambda: self.witness.get("/readyz").status == 200, "all to be open")
+            self.witness.cosign(self.tree, 0, 5)
+
+    def test_marks_that_were_made_again_do_not_vouch_before_the_peers(self):
+        """For both ways of making them: the state is old, and a peer that is away knows it."""
+        note = self.sign_and_restore(mark_path=self.mark)
+        os.unlink(self.mark)
+        self.state("trust-mark", "--mark-path", self.mark)
+        with Site() as peer:
+            peer.status = 503
+            settings = {"mark_path": self.mark, "peers": [peer.url]}
+            self.witness.start(**settings)
+            self.assert_refuses()
+            self.assertEqual(self.witness.stop(), 0)
+            os.unlink(self.mark)
+            self.witness.start(**settings, start_unchecked="on")
+            self.assertEqual(self.witness.stop(), 0)
+            self.witness.start(**settings)
+            self.assert_refuses()
+            peer.pages[f"/{self.tree.hash()}/checkpoint"] = note.encode()
+            peer.status = 404
+            wait_until(lambda: "event=guard_refuses" in self.witness.process.text(), "the refusal")
+            self.assert_refuses()
+
+    def test_contradiction_is_not_adopted_away(self):
+        note = self.sign_and_restore()
+        evil = self.tree.branch(3, "evil").grow(20)
+        other = evil.note(9) + self.witness.key.line(evil.text(9), 99)
+        page = f"/{self.tree.hash()}/checkpoint"
+        with Site() as one, Site() as two:
+            one.pages[page], two.pages[page] = note.encode(), other.encode()
+            self.witness.start(peers=[one.url, two.url])
+            wait_until(lambda: "retire the key" in self.witness.get("/healthz").body.decode(),
+                       "the contradiction")
+            self.assertEqual(self.witness.stop(), 0)
+        words = self.state("adopt", "--logs", self.witness.logs, "--note", self.note_file(note),
+                           "--proof", self.proof_file(self.tree, 5, 9), code=1)
+        self.assertIn("retire the key", words)
+        self.witness.start()
+        self.assert_refuses()
+
+
+class Counter(Case):
+    """With tools that stand in for a TPM's: test_tpm.py has the real ones."""
+
+    def setUp(self):
+        super().setUp()
+        tools = os.path.join(self.witness.dir, "tools")
+        os.mkdir(tools)
+        self.tool(tools, "tpm2_nvread", "printf '\\000\\000\\000\\000\\000\\000\\000'",
+                  'printf "\\\\$(printf %03o "$(cat "${0%/*}/count")")"')
+        self.tool(tools, "tpm2_nvincrement", 'n=$(cat "${0%/*}/count")',
+                  'echo $((n + 1)) >"${0%/*}/count"')
+        with open(os.path.join(tools, "count"), "w", encoding="utf-8") as file:
+            file.write("1\n")
+        self.addCleanup(os.environ.__setitem__, "PATH", os.environ["PATH"])
+        os.environ["PATH"] = tools + ":" + os.environ["PATH"]
+
+    @staticmethod
+    def tool(directory, name, *lines):
+        path = os.path.join(directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(("#!/bin/sh",) + lines) + "\n")
+        os.chmod(path, 0o755)
+
+    def test_counter_that_is_taken_out_refuses_all_until_told_otherwise(self):
+        with_counter = {"tpm_nv_index": "0x1500016"}
+        self.witness.start(**with_counter)
+        self.witness.cosign(self.tree, 0, 5)
+        for _ in range(2):
+            self.witness.restart()
+            self.assertIn("used with a TPM counter", self.witness.process.text())
+            self.assert_refuses()
+        self.witness.restart(**with_counter)
+        self.witness.cosign(self.tree, 5, 6)
+        self.witness.restart(start_unchecked="on")
+        self.assertRegex(self.witness.process.text(), "level=error event=start_unchecked tpm=")
+        self.witness.cosign(self.tree, 6, 7)
+        self.witness.restart()
+        self.witness.cosign(self.tree, 7, 8)
+
+
+class WitnessesAsPeers(Case):
+    """Two witnesses without marks, each the other's peer; ours is restored, and its log is evil."""
+
+    def setUp(self):
+        super().setUp()
+        self.front = self.enter(Front(self.witness))
+        self.other = Witness([self.tree.key], name="other.example/w", is_started=False)
+        self.addCleanup(self.other.close)
+        self.other_front = self.enter(Front(self.other))
+        self.settings = {"peers": [self.other_front.url], "peer_poll_seconds": 1}
+        self.other_settings = {"peers": [self.front.url], "peer_poll_seconds": 1}
+        self.page = f"/{self.tree.hash()}/peers"
+
+    def enter(self, site):
+        self.addCleanup(site.__exit__)
+        return site
+
+    def start(self, **settings):
+        self.witness.start(**{**self.settings, **settings})
+
+    def start_both(self):
+        self.start()
+        self.other.start(**self.other_settings)
+        for witness in (self.witness, self.other):
+            wait_until(lambda: witness.get("/readyz").status == 200, "both to be open")
+
+    def remembered(self):
+        """The notes that the other one serves."""
+        answer = self.other.get(self.page)
+        if answer.status == 404:
+            return []
+        self.assertEqual(answer.status, 200, answer)
+        notes, body = [], answer.body
+        while body:
+            head, body = body.split(b"\n", 1)
+            word, length = head.split(b" ")
+            self.assertEqual(word, b"note")
+            notes.append(body[: int(length)].decode())
+            body = body[int(length) :]
+        return notes
+
+    def sign_both(self):
+        """Cosigns 5 and then 9, with a backup at 5. The other one remembers 9 then."""
+        self.witness.cosign(self.tree, 0, 5)
+        self.assertEqual(self.witness.stop(), 0)
+        self.backup()
+        self.start()
+        wait_until(lambda: self.witness.get("/readyz").status == 200, "ours to be open")
+        self.witness.cosign(self.tree, 5, 9)
+        note = self.witness.checkpoint(self.tree)
+        wait_until(lambda: self.remembered() == [note], "the other one to have seen 9")
+        self.assertEqual(self.witness.stop(), 0)
+        self.restore()
+
+    def test_restored_one_signs_no_fork_from_the_old_size(self):
+        self.start_both()
+        self.assertEqual(self.remembered(), [])
+        self.sign_both()
+        self.assertIsNone(self.other.checkpoint(self.tree))  # served there, and nowhere else
+        self.other.restart(**self.other_settings)  # it survives that
+        self.start()
+        self.assert_refuses()  # before the other one has answered, or after
+        wait_until(lambda: "event=guard_refuses" in self.witness.process.text(), "the refusal")
+        self.assert_refuses()
+        health = self.witness.get("/healthz").body.decode()
+        self.assertRegex(health, "refused: .*a note of ours at size 9 is ahead of the store at 5")
+        # We show 5 now, and what is remembered stays 9.
+        seen = len(self.front.asked)
+        wait_until(lambda: len(self.front.asked) > seen + 2, "polls")
+        self.assertEqual([note.split("\n")[1] for note in self.remembered()], ["9"])
+        self.assertIn("evidence of misbehaviour", health)  # the fork was posted
+
+    def test_nothing_is_signed_while_the_other_one_is_away(self):
+        self.start_both()
+        self.sign_both()
+        self.assertEqual(self.other.stop(), 0)
+        self.start()
+        self.assert_refuses()
+        self.other.start(**self.other_settings)
+        wait_until(lambda: "event=guard_refuses" in self.witness.process.text(), "the refusal")
+        self.assert_refuses()
+
+    def test_split_view_becomes_evidence(self):
+        """The log shows each of the two another history of one size."""
+        self.start_both()
+        self.witness.cosign(self.tree, 0, 9)
+        self.other.cosign(self.tree.branch(4, "evil").grow(20), 0, 9)
+        for witness in (self.witness, self.other):
+            wait_until(lambda: "event=evidence" in witness.process.text(), "the evidence")
+            self.assertIn("evidence of misbehaviour", witness.get("/healthz").body.decode())
+        self.witness.cosign(self.tree, 9, 12)  # our own history goes on
 
 
 class Adopt(Case):

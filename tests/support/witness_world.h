@@ -197,6 +197,7 @@ static inline void world_on_added(void *ctx, struct known_log *log)
     assert(rc == E_OK);
     (void)rc;
     guard_add(world->guard, log);
+    guard_on_tick(world->guard, 0);
 }
 
 static inline struct known_log *world_add_key(struct world *world, const char *origin,

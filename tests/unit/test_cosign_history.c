@@ -43,16 +43,29 @@ static void what_is_written_is_read_again(void **state)
     }
 }
 
-static void the_newest_are_kept(void **state)
+static void the_newest_are_kept_and_older_ones_at_growing_ages(void **state)
 {
     (void)state;
-    struct cosign_history history = { .count = 0 };
-    for (uint64_t size = 1; size <= 100; size++) {
-        add(&history, size);
+    static const uint64_t steps[] = { 1, 1000, 1 << 20 };
+    for (size_t at = 0; at < sizeof steps / sizeof steps[0]; at++) {
+        struct cosign_history history = { .count = 0 };
+        uint64_t newest = 0;
+        for (uint64_t i = 1; i <= 2000; i++) {
+            newest = i * steps[at];
+            add(&history, newest);
+            assert_true(i < COSIGN_HISTORY_MAX ? history.count == i
+                                               : history.count == COSIGN_HISTORY_MAX);
+            for (size_t j = 0; j < COSIGN_HISTORY_NEWEST && j < i; j++) {
+                assert_int_equal(history.items[history.count - 1 - j].size, newest - j * steps[at]);
+            }
+            assert_int_equal(history.items[0].size, steps[at]);
+            /* Whoever holds a size has one near it, for its age. */
+            for (size_t j = 0; j + 1 < history.count; j++) {
+                uint64_t gap = history.items[j + 1].size - history.items[j].size;
+                assert_true(gap <= (newest - history.items[j].size) / 2 + steps[at]);
+            }
+        }
     }
-    assert_int_equal(history.count, COSIGN_HISTORY_MAX);
-    assert_int_equal(history.items[0].size, 100 - COSIGN_HISTORY_MAX + 1);
-    assert_int_equal(history.items[COSIGN_HISTORY_MAX - 1].size, 100);
 }
 
 static void one_size_is_added_once(void **state)
@@ -123,7 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read_again),
-        cmocka_unit_test(the_newest_are_kept),
+        cmocka_unit_test(the_newest_are_kept_and_older_ones_at_growing_ages),
         cmocka_unit_test(one_size_is_added_once),
         cmocka_unit_test(a_log_that_goes_back_is_noticed),
         cmocka_unit_test(files_of_another_form_are_refused),

@@ -124,16 +124,35 @@ static void cosign_lines_reads_a_hundred_and_no_more(void **state)
     (void)state;
     struct buf body = BUF_INIT(NOTE_BYTES_MAX);
     for (size_t i = 0; i < NOTE_SIGNATURES_MAX - 1; i++) {
-        witnesses_put_line(&body, 0, 5, span_of_str(TEXT "x\n"));
+        put(&body, 7, 5); /* of a stranger */
     }
     put(&body, 0, 5);
     struct buf more = BUF_INIT(NOTE_BYTES_MAX);
     buf_put(&more, buf_span(&body));
     put(&more, 1, 5);
-    assert_int_equal(read(&body), E_OK); /* bad ones do not hide a good one */
+    assert_int_equal(read(&body), E_OK);
     assert_int_equal(lines->count, 1);
-    assert_int_equal(lines->bad, NOTE_SIGNATURES_MAX - 1);
+    assert_int_equal(lines->bad, 0);
     assert_int_equal(read(&more), E_MALFORMED);
+}
+
+/* Or a stranger has us verify a hundred signatures with one call. */
+static void cosign_lines_tries_a_key_once(void **state)
+{
+    (void)state;
+    struct buf body = BUF_INIT(NOTE_BYTES_MAX);
+    for (size_t i = 0; i < 48; i++) {
+        witnesses_put_line(&body, 0, 5, span_of_str(TEXT "x\n"));
+        put(&body, 1, SIZE_VALUE_MAX);
+    }
+    put(&body, 0, 5); /* good, but behind bad ones of its key */
+    put(&body, 1, 5);
+    put(&body, 2, 5);
+    assert_int_equal(read(&body), E_OK);
+    assert_int_equal(lines->bad, 1);
+    assert_int_equal(lines->bad_time, 1);
+    assert_int_equal(lines->count, 1);
+    assert_true(cosign_lines_has(lines, 2));
 }
 
 static void cosign_lines_counts_a_key_once(void **state)
@@ -179,6 +198,7 @@ int main(void)
         cmocka_unit_test(cosign_lines_refuses_each_flipped_bit),
         cmocka_unit_test(cosign_lines_takes_times_up_to_five_minutes_ahead),
         cmocka_unit_test(cosign_lines_reads_a_hundred_and_no_more),
+        cmocka_unit_test(cosign_lines_tries_a_key_once),
         cmocka_unit_test(cosign_lines_counts_a_key_once),
         cmocka_unit_test(cosign_lines_are_lines_and_nothing_else),
     };

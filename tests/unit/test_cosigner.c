@@ -271,11 +271,39 @@ static void cosigner_signs_nothing_once_a_note_of_ours_is_ahead(void **state)
     buf_clear(&line);
     assert_int_equal(world_submit(&f->world, buf_span(&f->body)).refusal, REFUSED_GUARD);
     assert_int_equal(ask(f, &f->log, 3, 4).refusal, REFUSED_GUARD);
+    assert_int_equal(ask(f, &f->log, 3, 3).refusal, REFUSED_GUARD); /* of this second, too */
     assert_int_equal(ask(f, &f->other, 2, 3).refusal, REFUSED_STALE);
     assert_int_equal(evidence_count(f), 1); /* though we do not sign, we keep what is proved */
     restart(f, 1);
     assert_int_equal(ask(f, &f->log, 3, 4).refusal, REFUSED_GUARD);
     assert_stored(f, &f->log, 3);
+}
+
+/* Bad lines of our name, as many as a note holds, cost two checks each key and change nothing; what is
+ * behind the first of them still counts. */
+static void cosigner_looks_behind_a_bad_line_of_its_name(void **state)
+{
+    struct cosigner_fixture *f = *state;
+    struct buf line = BUF_INIT(1024);
+    assert_int_equal(ask(f, &f->log, 0, 3).refusal, REFUSED_NONE);
+    buf_reset(&f->body);
+    tree_log_put_request(&f->body, &f->log, 3, 5);
+    keys_put_signature(&line, span_of_str("another text\n"), &f->world.keys[0], 1600000000);
+    for (int i = 0; i < NOTE_SIGNATURES_MAX - 1; i++) {
+        buf_put(&f->body, buf_span(&line));
+    }
+    struct world_answer answer = world_submit(&f->world, buf_span(&f->body));
+    assert_signed(f, &answer, &f->log, 5);
+
+    buf_reset(&f->body);
+    tree_log_put_request(&f->body, &f->log, 5, 7);
+    size_t text_from = span_find(buf_span(&f->body), span_of_str(fixture_origin));
+    struct span note = span_slice(buf_span(&f->body), text_from, f->body.len - text_from);
+    size_t text_len = span_find(note, span_of_str("\n\n")) + 1;
+    keys_put_signature(&line, span_slice(note, 0, text_len), &f->world.keys[0], 1600000000);
+    buf_put(&f->body, buf_span(&line)); /* the bad one, and a good one ahead of the store */
+    buf_clear(&line);
+    assert_int_equal(world_submit(&f->world, buf_span(&f->body)).refusal, REFUSED_GUARD);
 }
 
 static void cosigner_charges_peers_for_what_does_not_advance(void **state)
@@ -291,6 +319,69 @@ static void cosigner_charges_peers_for_what_does_not_advance(void **state)
     assert_int_equal(post(f, "nonsense").refusal, REFUSED_MALFORMED);
     assert_int_equal(post(f, "nonsense").refusal, REFUSED_QUOTA);
     assert_int_equal(f->known->state.size, 2);
+}
+
+/* -- refreshes -- */
+
+/* The same request as ask's, with a stranger's line: the bytes are others each time. */
+static struct world_answer ask_padded(struct cosigner_fixture *f, uint64_t old_size, uint64_t size,
+                                      uint64_t seed)
+{
+    char secret[32];
+    snprintf(secret, sizeof secret, "stranger %u", (unsigned)seed);
+    struct signer stranger = keys_signer("x.example.org", SIGNATURE_COSIGNATURE, secret);
+    buf_reset(&f->body);
+    tree_log_put_request(&f->body, &f->log, old_size, size);
+    keys_put_signature(&f->body, span_of_str("anything\n"), &stranger, 1 + seed);
+    signer_clear(&stranger);
+    return world_submit(&f->world, buf_span(&f->body));
+}
+
+static void assert_same_lines(const struct world_answer *a, const struct world_answer *b)
+{
+    assert_int_equal(a->refusal, REFUSED_NONE);
+    assert_int_equal(b->refusal, REFUSED_NONE);
+    assert_int_equal(a->lines_len, b->lines_len);
+    assert_memory_equal(a->lines, b->lines, a->lines_len);
+}
+
+static void cosigner_commits_one_refresh_a_second(void **state)
+{
+    struct cosigner_fixture *f = *state;
+    struct world_answer first = ask(f, &f->log, 0, 4), again;
+    for (uint64_t second = 0; second < 3; second++) {
+        uint64_t time = assert_signed(f, &first, &f->log, 4);
+        assert_int_equal(time, world_unix_s());
+        for (uint64_t i = 0; i < 20; i++) {
+            again = ask_padded(f, 4, 4, i);
+            assert_same_lines(&first, &again);
+        }
+        assert_int_equal(ledger_stats(f->world.ledger).commits, second + 1);
+        assert_int_equal(f->known->state.timestamp, time);
+        atomic_fetch_add(&world_now_s, 1);
+        first = ask_padded(f, 4, 4, 1000 + second);
+    }
+    assert_int_equal(ask_padded(f, 0, 4, 1).refusal, REFUSED_STALE); /* that is no refresh */
+    assert_int_equal(ask(f, &f->other, 4, 4).refusal, REFUSED_ROOT_MISMATCH);
+    assert_int_equal(ask(f, &f->log, 4, 5).refusal, REFUSED_NONE);
+    assert_int_equal(ask_padded(f, 4, 4, 2).refusal, REFUSED_STALE);
+    again = ask_padded(f, 5, 5, 3);
+    assert_signed(f, &again, &f->log, 5);
+}
+
+/* Lines that were never let out are none to repeat. */
+static void cosigner_repeats_no_lines_of_a_failed_refresh(void **state)
+{
+    struct cosigner_fixture *f = *state;
+    assert_int_equal(ask(f, &f->log, 0, 4).refusal, REFUSED_NONE);
+    atomic_fetch_add(&world_now_s, 1);
+    world_store_fault(f->store, 0, WORLD_FAIL_AFTER);
+    assert_int_equal(ask_padded(f, 4, 4, 1).refusal, REFUSED_STORAGE);
+    world_settle(&f->world);
+    uint64_t commits = ledger_stats(f->world.ledger).commits;
+    struct world_answer answer = ask_padded(f, 4, 4, 2);
+    assert_signed(f, &answer, &f->log, 4);
+    assert_int_equal(ledger_stats(f->world.ledger).commits, commits + 1);
 }
 
 /* -- floods -- */
@@ -377,6 +468,54 @@ static void cosigner_bounds_all_requests_together(void **state)
     }
 }
 
+/* With the log's own long texts, which are kept until the log's turn comes. */
+static void cosigner_bounds_the_bytes_of_all_requests(void **state)
+{
+    struct cosigner_fixture *f = *state;
+    enum {
+        LOGS = 4,
+        EACH = 200,
+        LONG_BYTES = BODY_MAX - 512
+    };
+    struct tally tally = { .all = 0 };
+    struct buf text = BUF_INIT(BODY_MAX), note = BUF_INIT(BODY_MAX);
+    struct proof none = { .count = 0 };
+    world_store_hold(f->store, true);
+    for (int i = 0; i < LOGS; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "log/%d", i);
+        struct tree_log log = f->log;
+        log.signer.vkey = vkey_make(name, SIGNATURE_ED25519, &log.signer.vkey.key);
+        world_add_log(&f->world, &log);
+        buf_reset(&f->body);
+        tree_log_put_request(&f->body, &log, 0, 4); /* has the log's turn until the store works */
+        cosigner_submit(f->world.cosigner, buf_span(&f->body), span_of_str("::1"), &tally,
+                        on_tallied);
+        buf_reset(&text);
+        buf_putf(&text, "%s\n7\nKgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", name);
+        memset(buf_extend(&text, LONG_BYTES), 'x', LONG_BYTES);
+        buf_put_u8(&text, '\n');
+        buf_reset(&note);
+        keys_put_signed(&note, buf_span(&text), &log.signer, 0);
+        buf_reset(&f->body);
+        add_checkpoint_put(&f->body, 0, &none, buf_span(&note));
+        for (int k = 0; k < EACH; k++) {
+            cosigner_submit(f->world.cosigner, buf_span(&f->body), span_of_str("::1"), &tally,
+                            on_tallied);
+        }
+    }
+    size_t room = COSIGNER_BYTES_MAX / f->body.len;
+    wait_for(&tally.counts[REFUSED_BUSY], LOGS * EACH - room);
+    assert_in_range(cosigner_count(f->world.cosigner), 1, room + LOGS);
+    world_store_hold(f->store, false);
+    wait_for(&tally.all, LOGS * (EACH + 1));
+    assert_int_equal(atomic_load(&tally.counts[REFUSED_NONE]), LOGS);
+    struct world_answer answer = ask(f, &f->log, 0, 4); /* and there is room again */
+    assert_signed(f, &answer, &f->log, 4);
+    buf_clear(&note);
+    buf_clear(&text);
+}
+
 /* -- failing writes -- */
 
 static void cosigner_lets_no_signature_out_when_the_write_did_nothing(void **state)
@@ -440,6 +579,10 @@ int main(void)
         CASE(cosigner_repeats_nothing_that_is_outdated),
         CASE(cosigner_refuses_when_the_clock_is_behind),
         CASE(cosigner_signs_nothing_once_a_note_of_ours_is_ahead),
+        CASE(cosigner_looks_behind_a_bad_line_of_its_name),
+        CASE(cosigner_commits_one_refresh_a_second),
+        CASE(cosigner_repeats_no_lines_of_a_failed_refresh),
+        CASE(cosigner_bounds_the_bytes_of_all_requests),
         CASE(cosigner_charges_peers_for_what_does_not_advance),
         CASE(cosigner_keeps_a_bounded_number_waiting),
         CASE(cosigner_bounds_all_requests_together),

@@ -150,6 +150,10 @@ static void evidence_keep_caps_each_origin_by_itself(void **state)
     }
     assert_int_equal(count(f), EVIDENCE_KEEP_MAX);
     assert_int_equal(evidence_keep_count(f->keep), EVIDENCE_KEEP_MAX + 5);
+    struct hash full = sha256(span_of_str("log.example.org"));
+    struct hash empty = sha256(span_of_str("another.example.org"));
+    assert_true(evidence_keep_is_full(f->keep, &full));
+    assert_false(evidence_keep_is_full(f->keep, &empty));
     struct tree_log another = tree_log_make("another.example.org", "another");
     make_fork(f, &another, 3);
     struct err err;

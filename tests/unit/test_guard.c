@@ -38,12 +38,15 @@ static struct signer log_keys[LOGS], witness_keys[2], stranger;
 static struct vkey own[2];
 static struct err err;
 static atomic_uint fail_writes; /* by the handle of the ledger */
+static atomic_bool fail_reads;  /* likewise */
+static atomic_uint reads;
 
 /* A handle on `disk` that outlives its closing. */
 static enum err_code handle_get(struct kv *kv, struct span key, struct buf *out, struct err *why)
 {
     (void)kv;
-    return kv_get(disk, key, out, why);
+    reads++;
+    return fail_reads ? err_set(why, E_IO, "told to fail") : kv_get(disk, key, out, why);
 }
 
 static enum err_code handle_write(struct kv *kv, const struct kv_batch *batch, bool is_synced,
@@ -118,6 +121,7 @@ static void start(unsigned flags, size_t peers)
     for (size_t i = 0; i < LOGS; i++) {
         add_log(i);
     }
+    guard_on_tick(guard, NOW); /* as a start does before it serves */
 }
 
 static void stop(void)
@@ -141,6 +145,7 @@ static int setup(void **state)
     mark_path = files_join(dir, "mark");
     disk = kv_memory_new();
     fail_writes = 0;
+    fail_reads = false;
     for (size_t i = 0; i < LOGS; i++) {
         memset(&logs[i], 0, sizeof logs[i]);
         log_keys[i] = keys_signer(origins[i], SIGNATURE_ED25519, origins[i]);
@@ -460,6 +465,93 @@ static void new_mark_file_does_not_replace_the_peers(void **state)
     assert_int_equal(verdict(0), GUARD_OPEN);
 }
 
+/* As `state trust-mark` and start-unchecked make it: it knows no more than the store. */
+static void mark_file_that_was_made_again_does_not_replace_the_peers(void **state)
+{
+    (void)state;
+    start(WITH_MARK, 0);
+    assert_int_equal(sign(0, 5), E_OK);
+    guard_on_tick(guard, NOW);
+    restart(WITH_MARK, 2);
+    assert_int_equal(verdict(0), GUARD_OPEN);
+    stop();
+    assert_int_equal(unlink(mark_path), 0);
+    start(WITH_MARK | UNCHECKED, 2);
+    assert_int_equal(verdict(0), GUARD_OPEN);
+    guard_on_tick(guard, NOW); /* nobody is waited for, but nobody was heard either */
+    for (int i = 0; i < 2; i++) {
+        restart(WITH_MARK, 2);
+        assert_int_equal(verdict(0), GUARD_CHECKING);
+        guard_on_none(guard, &logs[0], 0, NOW);
+        guard_on_none(guard, &logs[1], 0, NOW);
+        guard_on_tick(guard, NOW + GUARD_PEER_WAIT_MS);
+        assert_int_equal(verdict(0), GUARD_OPEN); /* late: the other peer still is not heard */
+    }
+    guard_on_none(guard, &logs[0], 1, NOW);
+    guard_on_none(guard, &logs[1], 1, NOW);
+    guard_on_tick(guard, NOW);
+    restart(WITH_MARK, 2);
+    assert_int_equal(verdict(0), GUARD_OPEN);
+}
+
+/* --- Adding. --- */
+
+static void start_unread(size_t peers)
+{
+    struct ledger_options options = { .kv = &handle, .reopen = reopen };
+    ledger = ledger_start(&options);
+    guard = guard_new(ledger, own, 2, peers);
+    for (size_t i = 0; i < LOGS; i++) {
+        guard_add(guard, &logs[i]);
+    }
+}
+
+static void added_log_is_read_by_the_next_tick_only(void **state)
+{
+    (void)state;
+    start_unread(0);
+    static struct known_log another;
+    another.origin_hash = sha256(span_of_str("another"));
+    unsigned before = reads;
+    guard_add(guard, &another);
+    assert_int_equal(reads, before); /* whoever adds does not wait for the disk */
+    assert_int_equal(verdict(0), GUARD_CHECKING);
+    assert_reason(0, "not been read");
+    fail_reads = true;
+    guard_on_tick(guard, NOW);
+    assert_int_equal(verdict(0), GUARD_CHECKING);
+    fail_reads = false;
+    guard_on_tick(guard, NOW);
+    assert_int_equal(verdict(0), GUARD_OPEN);
+    assert_int_equal(guard_counts(guard).checking, 0);
+}
+
+static void assert_kept(size_t i, uint64_t size);
+
+/* What was refused before is on the disk, and cannot be read yet. */
+static void note_before_the_first_reading_replaces_no_larger_one(void **state)
+{
+    (void)state;
+    start(0, 0);
+    assert_int_equal(sign(0, 5), E_OK);
+    assert_true(hear_own(0, 20, 0));
+    assert_true(hear_own(1, 20, 0));
+    stop();
+    start_unread(0);
+    fail_reads = true;
+    assert_true(hear_own(0, 9, 0));
+    assert_true(hear_own(1, 20, 1)); /* and one of the same size, but another root */
+    assert_int_equal(verdict(0), GUARD_REFUSED);
+    fail_reads = false;
+    guard_on_tick(guard, NOW);
+    guard_on_tick(guard, NOW);
+    assert_kept(0, 20);
+    assert_kept(1, 20);
+    restart(0, 0);
+    assert_reason(0, "old one");
+    assert_reason(1, "retire the key");
+}
+
 /* --- Peers. --- */
 
 static void origin_waits_until_all_peers_have_answered(void **state)
@@ -494,6 +586,29 @@ static void peers_that_stay_away_are_not_waited_for_long(void **state)
     /* One that comes late is still believed. */
     assert_true(hear_from(2, 0, make_note(origins[0], 9, 0, &log_keys[0], &witness_keys[0])));
     assert_int_equal(verdict(0), GUARD_REFUSED);
+}
+
+/* A tick takes its time; answers come meanwhile. */
+static void answer_that_is_younger_than_the_tick_does_not_open(void **state)
+{
+    (void)state;
+    start(0, 2);
+    guard_on_none(guard, &logs[0], 1, NOW + 1);
+    guard_on_tick(guard, NOW);
+    assert_int_equal(verdict(0), GUARD_CHECKING);
+}
+
+static void peers_are_waited_for_as_long_as_told(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "http://a", "http://b" };
+    start(0, 2);
+    guard_set_peers(guard, names, 5);
+    guard_on_none(guard, &logs[0], 1, NOW);
+    guard_on_tick(guard, NOW + 4);
+    assert_int_equal(verdict(0), GUARD_CHECKING);
+    guard_on_tick(guard, NOW + 5);
+    assert_int_equal(verdict(0), GUARD_OPEN);
 }
 
 static void unchecked_start_waits_for_nobody(void **state)
@@ -549,6 +664,110 @@ static void other_root_of_ours_refuses(void **state)
     restart(0, 0);
     assert_int_equal(verdict(0), GUARD_REFUSED);
     assert_int_equal(verdict(1), GUARD_REFUSED);
+}
+
+/* The size of the note that is kept to adopt. */
+static void assert_kept(size_t i, uint64_t size)
+{
+    struct buf bytes = BUF_INIT(NOTE_MAX);
+    struct note note;
+    struct checkpoint checkpoint;
+    assert_int_equal(ledger_refused(ledger, &logs[i].origin_hash, &bytes, &err), E_OK);
+    assert_int_equal(note_parse(&note, buf_span(&bytes), &err), E_OK);
+    assert_int_equal(checkpoint_parse(&checkpoint, note.text, &err), E_OK);
+    assert_int_equal(checkpoint.size, size);
+    note_clear(&note);
+    buf_clear(&bytes);
+}
+
+static enum err_code adopt(size_t i, uint64_t size)
+{
+    struct buf note = make_note(origins[i], size, 0, &log_keys[i], &witness_keys[0]);
+    struct origin_state next = { size, root_of(size, 0), 1000 + size };
+    enum err_code rc = ledger_adopt(ledger, &logs[i].origin_hash, &next, buf_span(&note), &err);
+    buf_clear(&note);
+    return rc;
+}
+
+/* Neither by larger notes, nor by adoption, nor by starting again. */
+static void contradiction_is_for_good(void **state)
+{
+    (void)state;
+    start(0, 0);
+    assert_int_equal(sign(0, 3), E_OK);
+    assert_int_equal(sign(0, 5), E_OK);
+    assert_true(hear_own(0, 9, 0));
+    assert_reason(0, "ahead of the store");
+    assert_true(hear_own(0, 3, 1));
+    assert_reason(0, "retire the key");
+    assert_true(hear_own(0, 20, 0));
+    assert_kept(0, 20);
+    assert_int_equal(adopt(0, 20), E_CONFLICT);
+    assert_non_null(strstr(err.msg, "retire the key"));
+    restart(0, 0);
+    assert_reason(0, "retire the key");
+    assert_int_equal(adopt(0, 30), E_CONFLICT);
+    assert_int_equal(sign(0, 30), E_DENIED);
+    /* Without one there is nothing against it. */
+    assert_true(hear_own(1, 9, 0));
+    assert_int_equal(adopt(1, 9), E_OK);
+}
+
+/* Both are ahead of the store: the second is of no use to adopt, and the first neither from then on. */
+static void two_newer_notes_of_one_size_are_a_contradiction(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        start(0, 0);
+        assert_true(hear_own(0, 9, 0));
+        if (i == 0) {
+            stop();
+        }
+    }
+    assert_true(hear_own(0, 9, 0)); /* the same once more is none */
+    assert_reason(0, "old one");
+    assert_true(hear_own(0, 9, 1));
+    assert_reason(0, "retire the key");
+    assert_int_equal(adopt(0, 9), E_CONFLICT);
+    restart(0, 0);
+    assert_reason(0, "retire the key");
+}
+
+enum {
+    SHOWERS = 4,
+    SHOWN_MAX = 60
+};
+
+/* Sizes that go up, some of each thread's. */
+static void *show_newer(void *arg)
+{
+    size_t offset = *(size_t *)arg;
+    for (uint64_t size = 10 + offset; size <= SHOWN_MAX; size += SHOWERS) {
+        struct buf note = make_note(origins[0], size, 0, &log_keys[0], &witness_keys[0]);
+        assert_true(guard_on_note(guard, &logs[0], SIZE_MAX, buf_span(&note), NOW));
+        buf_clear(&note);
+        guard_on_tick(guard, NOW);
+    }
+    return NULL;
+}
+
+static void largest_note_stays_of_many_that_come_at_once(void **state)
+{
+    (void)state;
+    pthread_t threads[SHOWERS];
+    size_t offsets[SHOWERS];
+    start(0, 0);
+    assert_int_equal(sign(0, 5), E_OK);
+    for (size_t i = 0; i < SHOWERS; i++) {
+        offsets[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, show_newer, &offsets[i]), 0);
+    }
+    for (size_t i = 0; i < SHOWERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_kept(0, SHOWN_MAX);
+    restart(0, 0);
+    assert_int_equal(verdict(0), GUARD_REFUSED);
 }
 
 static void older_and_equal_notes_of_ours_are_fine(void **state)
@@ -742,6 +961,14 @@ int main(void)
         TEST(mark_file_can_be_given_up_for_good),
         TEST(mark_ahead_stays_refused_when_unchecked),
         TEST(new_mark_file_does_not_replace_the_peers),
+        TEST(mark_file_that_was_made_again_does_not_replace_the_peers),
+        TEST(added_log_is_read_by_the_next_tick_only),
+        TEST(note_before_the_first_reading_replaces_no_larger_one),
+        TEST(answer_that_is_younger_than_the_tick_does_not_open),
+        TEST(peers_are_waited_for_as_long_as_told),
+        TEST(contradiction_is_for_good),
+        TEST(two_newer_notes_of_one_size_are_a_contradiction),
+        TEST(largest_note_stays_of_many_that_come_at_once),
         TEST(origin_waits_until_all_peers_have_answered),
         TEST(peers_that_stay_away_are_not_waited_for_long),
         TEST(unchecked_start_waits_for_nobody),

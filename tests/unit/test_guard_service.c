@@ -42,12 +42,19 @@ struct peer {
     atomic_int memory_status;
     pthread_mutex_t mutex; /* guards all below once it is started */
     char body[TEXT_MAX], memory_body[TEXT_MAX];
+    atomic_bool
+        is_script_of_memory; /* so many requests of one kind get these first, the last one first */
+    atomic_int script_left;
+    int script[LOGS_MAX];
     int path_count;
     char paths[LOGS_MAX * 4][256];
 };
 
 static int status_of(struct peer *peer, bool is_memory)
 {
+    if (peer->script_left > 0 && is_memory == peer->is_script_of_memory) {
+        return peer->script[--peer->script_left];
+    }
     if (is_memory) {
         return peer->memory_status;
     }
@@ -234,6 +241,15 @@ static int teardown(void **state)
     signer_clear(&log_key);
     signer_clear(&witness_key);
     return 0;
+}
+
+static void add_logs(void)
+{
+    for (int i = 0; i < LOGS_MAX; i++) {
+        char origin[64];
+        snprintf(origin, sizeof origin, "log.example/%d", i);
+        add_log(origin, NULL);
+    }
 }
 
 static void start_with(const char *first_url)
@@ -443,20 +459,132 @@ static void peer_has_answered_when_both_questions_are(void **state)
     assert_int_equal(peers[0].requests, 1);
     assert_int_equal(peers[1].requests, 1);
     peers[0].memory_status = 405; /* foreign ones need not have it */
-    peers[1].memory_status = 500;
+    peers[1].memory_status = 501;
     wait_verdict(0, GUARD_OPEN);
     assert_int_equal(peers[0].requests, 1);
 }
 
-static void memory_that_is_garbage_knows_nothing(void **state)
+static void wait_requests(atomic_int *requests, int count)
+{
+    for (int ms = 0; ms < WAIT_MS && *requests < count; ms += 5) {
+        turn(5);
+    }
+    assert_true(*requests >= count);
+    turn(20); /* what was answered last is judged */
+}
+
+/* What a proxy, a login page or a peer in trouble says is asked again, and says nothing: each for a log of
+ * its own, and then 404. */
+static void assert_no_answers(bool is_memory, const int *statuses, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char origin[64];
+        snprintf(origin, sizeof origin, "log.example/%d", i);
+        add_log(origin, NULL);
+        peers[0].script[i] = statuses[i];
+    }
+    snprintf(peers[0].body, sizeof peers[0].body, "<html>please log in</html>");
+    snprintf(peers[0].memory_body, sizeof peers[0].memory_body, "<html>please log in</html>");
+    atomic_int *status = is_memory ? &peers[0].memory_status : &peers[0].status;
+    *status = 503;
+    peers[0].is_script_of_memory = is_memory;
+    peers[0].script_left = count;
+    start();
+    for (int ms = 0; ms < WAIT_MS && peers[0].script_left > 0; ms += 5) {
+        turn(5);
+    }
+    turn(200);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(verdict((size_t)i), GUARD_CHECKING);
+    }
+    *status = 404;
+    for (int i = 0; i < count; i++) {
+        wait_verdict((size_t)i, GUARD_OPEN);
+    }
+}
+
+static void checkpoint_is_answered_by_404_and_a_note_of_the_log_only(void **state)
+{
+    (void)state;
+    static const int statuses[] = { 200, 204, 401, 403, 405, 429, 500, 501 };
+    assert_no_answers(false, statuses, sizeof statuses / sizeof statuses[0]);
+}
+
+static void memory_is_answered_by_few_statuses_only(void **state)
+{
+    (void)state;
+    static const int statuses[] = { 200, 204, 400, 401, 403, 429, 500, 502 };
+    assert_no_answers(true, statuses, sizeof statuses / sizeof statuses[0]);
+}
+
+/* Under a key that is not the log's, or of another log, all is well formed. */
+static void note_of_somebody_else_is_no_answer(void **state)
 {
     (void)state;
     add_log("log.example", NULL);
-    for (int i = 0; i < PEERS; i++) {
-        snprintf(peers[i].memory_body, sizeof peers[i].memory_body, "note 5\nx");
-        peers[i].memory_status = 200;
-    }
+    add_log("log.example/2", NULL);
+    set_note(&peers[0], 5, "x"); /* of the first log, whichever is asked about */
     start();
+    wait_verdict(0, GUARD_OPEN);
+    wait_requests(&peers[0].requests, 3);
+    assert_int_equal(verdict(1), GUARD_CHECKING);
+}
+
+/* The honest one may be the slow one. */
+static void peer_that_is_late_is_asked_until_it_has_answered(void **state)
+{
+    (void)state;
+    char note[TEXT_MAX];
+    add_log("log.example", NULL);
+    guard_set_peers(guard, NULL, 1);
+    peers[1].status = 0;
+    peers[1].memory_status = 503;
+    start();
+    wait_verdict(0, GUARD_OPEN);
+    int requests = peers[1].requests;
+    peers[1].status = 404;
+    wait_requests(&peers[1].requests, requests + 1);
+    assert_int_equal(verdict(0), GUARD_OPEN); /* the other question is still open too */
+    put_own_note(note, 9);
+    put_memory(&peers[1], note);
+    wait_verdict(0, GUARD_REFUSED);
+    requests = peers[1].memory_requests;
+    turn(1500);
+    assert_int_equal(peers[1].memory_requests, requests);
+}
+
+/* It takes some of the places, and then next to none. */
+static void peer_that_hangs_does_not_hold_up_the_other(void **state)
+{
+    (void)state;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    char url[64];
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof in;
+    assert_int_equal(bind(fd, (struct sockaddr *)&in, len), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", ntohs(in.sin_port));
+    add_logs();
+    uint64_t begin = uv_hrtime();
+    start_with(url);
+    wait_requests(&peers[1].requests, LOGS_MAX);
+    wait_requests(&peers[1].memory_requests, LOGS_MAX);
+    assert_true((uv_hrtime() - begin) / 1000000 < GUARD_SERVICE_TIMEOUT_MS);
+    assert_int_equal(verdict(0), GUARD_CHECKING);
+    close(fd);
+}
+
+static void memory_that_is_garbage_is_no_answer(void **state)
+{
+    (void)state;
+    add_log("log.example", NULL);
+    snprintf(peers[0].memory_body, sizeof peers[0].memory_body, "note 5\nx");
+    peers[0].memory_status = 200;
+    start();
+    wait_requests(&peers[0].memory_requests, 2);
+    assert_int_equal(verdict(0), GUARD_CHECKING);
+    peers[0].memory_status = 404;
     wait_verdict(0, GUARD_OPEN);
 }
 
@@ -509,11 +637,7 @@ static void two_histories_shown_by_peers_become_evidence(void **state)
 static void polls_are_limited_and_leave_out_who_does_not_answer(void **state)
 {
     (void)state;
-    for (int i = 0; i < LOGS_MAX; i++) {
-        char origin[64];
-        snprintf(origin, sizeof origin, "log.example/%d", i);
-        add_log(origin, NULL);
-    }
+    add_logs();
     poll_ms = 1000;
     start();
     for (size_t i = 0; i < LOGS_MAX; i++) {
@@ -526,6 +650,25 @@ static void polls_are_limited_and_leave_out_who_does_not_answer(void **state)
     second = peers[1].requests - second;
     assert_in_range(second, 20, 5 * GUARD_SERVICE_POLLS_PER_SECOND_MAX);
     assert_true(first < second);
+}
+
+/* Without waiting for the next tick by the clock. */
+static void look_reads_what_was_added(void **state)
+{
+    (void)state;
+    char reason[64];
+    start();
+    turn(50);
+    add_log("log.example", NULL);
+    guard_verdict(guard, log_at(0), reason, sizeof reason);
+    assert_non_null(strstr(reason, "not been read"));
+    uint64_t begin = uv_hrtime();
+    guard_service_look(service);
+    while (strstr(reason, "not been read") != NULL && uv_hrtime() - begin < 500000000) {
+        turn(1);
+        guard_verdict(guard, log_at(0), reason, sizeof reason);
+    }
+    assert_null(strstr(reason, "not been read"));
 }
 
 static void log_that_is_added_later_is_asked_about(void **state)
@@ -570,18 +713,6 @@ static void answer_that_is_too_large_is_none(void **state)
     assert_int_equal(verdict(0), GUARD_CHECKING);
 }
 
-static void garbage_is_an_answer_that_knows_nothing(void **state)
-{
-    (void)state;
-    add_log("log.example", NULL);
-    for (int i = 0; i < PEERS; i++) {
-        snprintf(peers[i].body, sizeof peers[i].body, "<html>hello</html>");
-        peers[i].status = 200;
-    }
-    start();
-    wait_verdict(0, GUARD_OPEN);
-}
-
 static void conflict_asks_again_but_not_at_once(void **state)
 {
     (void)state;
@@ -599,11 +730,7 @@ static void conflict_asks_again_but_not_at_once(void **state)
 static void many_logs_are_all_asked_about(void **state)
 {
     (void)state;
-    for (int i = 0; i < LOGS_MAX; i++) {
-        char origin[64];
-        snprintf(origin, sizeof origin, "log.example/%d", i);
-        add_log(origin, NULL);
-    }
+    add_logs();
     start();
     for (size_t i = 0; i < LOGS_MAX; i++) {
         wait_verdict(i, GUARD_OPEN);
@@ -616,11 +743,7 @@ static void many_logs_are_all_asked_about(void **state)
 static void closing_does_not_wait_for_answers(void **state)
 {
     (void)state;
-    for (int i = 0; i < LOGS_MAX; i++) {
-        char origin[64];
-        snprintf(origin, sizeof origin, "log.example/%d", i);
-        add_log(origin, NULL);
-    }
+    add_logs();
     start();
     turn(3); /* questions are on their way: teardown closes the service */
 }
@@ -634,7 +757,13 @@ int main(void)
         TEST(newer_note_of_the_log_itself_refuses),
         TEST(newer_note_that_a_peer_remembers_refuses),
         TEST(peer_has_answered_when_both_questions_are),
-        TEST(memory_that_is_garbage_knows_nothing),
+        TEST(memory_that_is_garbage_is_no_answer),
+        TEST(checkpoint_is_answered_by_404_and_a_note_of_the_log_only),
+        TEST(memory_is_answered_by_few_statuses_only),
+        TEST(note_of_somebody_else_is_no_answer),
+        TEST(peer_that_is_late_is_asked_until_it_has_answered),
+        TEST(peer_that_hangs_does_not_hold_up_the_other),
+        TEST(look_reads_what_was_added),
         TEST(notes_of_peers_are_remembered_from_the_start),
         TEST(peers_are_polled_and_the_newest_note_stays),
         TEST(two_histories_shown_by_peers_become_evidence),
@@ -642,7 +771,6 @@ int main(void)
         TEST(log_that_is_added_later_is_asked_about),
         TEST(peer_that_fails_is_asked_again_while_it_is_waited_for),
         TEST(answer_that_is_too_large_is_none),
-        TEST(garbage_is_an_answer_that_knows_nothing),
         TEST(conflict_asks_again_but_not_at_once),
         TEST(many_logs_are_all_asked_about),
         TEST(closing_does_not_wait_for_answers),

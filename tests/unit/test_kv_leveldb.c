@@ -308,6 +308,23 @@ static void a_failed_write_needs_a_new_handle(void **state)
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+static void one_that_must_exist_is_never_made(void **state)
+{
+    struct fixture *f = *state;
+    struct kv *kv = NULL;
+    char *below = files_join(f->dir, "none");
+    assert_int_equal(kv_leveldb_open_existing(&kv, below, &f->err), E_NOT_FOUND);
+    assert_int_not_equal(access(below, F_OK), 0);
+    assert_int_equal(mkdir(below, 0700), 0);
+    assert_int_equal(kv_leveldb_open_existing(&kv, below, &f->err), E_NOT_FOUND);
+    assert_int_equal(rmdir(below), 0); /* still empty */
+    assert_int_equal(kv_leveldb_open(&kv, below, &f->err), E_OK);
+    kv_close(kv);
+    assert_int_equal(kv_leveldb_open_existing(&kv, below, &f->err), E_OK);
+    kv_close(kv);
+    free(below);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +339,7 @@ int main(void)
         CASE(a_directory_that_cannot_be_made_is_an_io_error),
         CASE(a_new_store_is_its_owners_alone),
         CASE(a_failed_write_needs_a_new_handle),
+        CASE(one_that_must_exist_is_never_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

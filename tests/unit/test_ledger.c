@@ -5,6 +5,7 @@
 #include "witness/ledger.h"
 #include "witness/ledger_value.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -691,6 +692,93 @@ static void mark_behind_is_raised_at_the_start(void **state)
     assert_true(is_marked(&origin_hash, 7));
 }
 
+/* A mark file that has room for so many more origins; a few places in it are lost to cut writes. */
+static void fill_mark_file(size_t room)
+{
+    static const uint8_t no_slot[128];
+    enum {
+        HOLES = 3,
+        BLOCK = 4096
+    };
+    struct mark_file *file;
+    size_t count = MARK_FILE_ORIGINS_MAX - room;
+    struct mark *marks = mem_calloc(count, sizeof *marks);
+    for (size_t i = 0; i < count; i++) {
+        marks[i] = (struct mark){ origin_of((unsigned)(1000 + i)), 0, merkle_empty_root() };
+    }
+    assert_int_equal(mark_file_open(&file, mark_path, true, &err), E_OK);
+    assert_int_equal(mark_file_put(file, marks, count, &err), E_OK);
+    mark_file_close(file);
+    mem_free(marks);
+    int fd = open(mark_path, O_WRONLY);
+    for (size_t i = 1; i <= HOLES; i++) {
+        off_t at = BLOCK + (off_t)(i * sizeof no_slot);
+        assert_int_equal(pwrite(fd, no_slot, sizeof no_slot, at), sizeof no_slot);
+        assert_int_equal(pwrite(fd, no_slot, sizeof no_slot, at + BLOCK), sizeof no_slot);
+    }
+    close(fd);
+    assert_int_equal(mark_file_open(&file, mark_path, false, &err), E_OK);
+    assert_int_equal(mark_file_count(file), count - HOLES);
+    assert_int_equal(mark_file_room(file), room);
+    mark_file_close(file);
+}
+
+/* A commit without room for its mark is refused alone; those whose origin has one take no room. */
+static void full_mark_file_refuses_new_origins_and_nothing_else(void **state)
+{
+    (void)state;
+    static struct outcome outcomes[6];
+    fill_mark_file(3);
+    start();
+    assert_int_equal(commit(1, 5), E_OK); /* of three places */
+    disk.is_held = true;
+    int writes = disk.writes;
+    post(&outcomes[0], 1, state_of(6, 106));
+    while (disk.writes == writes) {
+        pause_ms(1);
+    }
+    post(&outcomes[1], 1, state_of(7, 107));
+    post(&outcomes[2], 1000, state_of(2, 100));
+    post(&outcomes[3], 2, state_of(1, 100));
+    post(&outcomes[4], 3, state_of(1, 100));
+    post(&outcomes[5], 4, state_of(1, 100));
+    disk.is_held = false;
+    for (int i = 0; i < 6; i++) {
+        wait_for(&outcomes[i]);
+        assert_int_equal(outcomes[i].rc, i == 5 ? E_TOO_LARGE : E_OK);
+    }
+    struct hash left_out = origin_of(4);
+    assert_false(is_failing());
+    assert_false(is_stored(&left_out, 1));
+    assert_int_equal(commit(4, 1), E_TOO_LARGE);
+    assert_int_equal(commit(1, 8), E_OK);
+    assert_int_equal(commit(3, 2), E_OK);
+    assert_false(is_failing());
+}
+
+/* States from a time without a mark file, more than it has room for. */
+static void marks_are_raised_as_far_as_there_is_room(void **state)
+{
+    (void)state;
+    size_t marked = 0;
+    start_with(false, true);
+    for (unsigned i = 1; i <= 5; i++) {
+        assert_int_equal(commit(i, i), E_OK);
+    }
+    stop();
+    fill_mark_file(3);
+    start();
+    assert_false(is_failing());
+    for (unsigned i = 1; i <= 5; i++) {
+        struct hash origin_hash = origin_of(i);
+        bool has_mark = is_marked(&origin_hash, i);
+        marked += has_mark;
+        assert_int_equal(commit(i, 10 + i), has_mark ? E_OK : E_TOO_LARGE);
+    }
+    assert_int_equal(marked, 3);
+    assert_false(is_failing());
+}
+
 static void mark_ahead_stays_and_blocks_commits(void **state)
 {
     (void)state;
@@ -913,6 +1001,73 @@ static void each_tells_every_origin(void **state)
     assert_int_equal(ledger_each(ledger, sum, &total, &err), E_BUSY);
 }
 
+static void assert_mark_use(struct kv *kv, const char *text)
+{
+    struct ledger_key key = ledger_key_named("mark");
+    struct buf use = BUF_INIT(16);
+    struct span value;
+    assert_int_equal(kv_get(kv, ledger_key_span(&key), &use, &err), E_OK);
+    assert_int_equal(ledger_value_parse_bytes(&value, buf_span(&use), &err), E_OK);
+    assert_true(span_is_str(value, text));
+    buf_clear(&use);
+}
+
+static void set_mark_use(struct kv *kv, const char *text)
+{
+    struct ledger_key key = ledger_key_named("mark");
+    struct buf value = BUF_INIT(16);
+    struct kv_batch batch;
+    kv_batch_init(&batch);
+    ledger_value_put_bytes(&value, span_of_str(text));
+    kv_batch_put(&batch, ledger_key_span(&key), buf_span(&value));
+    assert_int_equal(kv_write_synced(kv, &batch, &err), E_OK);
+    kv_batch_clear(&batch);
+    buf_clear(&value);
+}
+
+/* Whenever it was made, the first time or again: it then knows no more than the store. */
+static void mark_file_that_was_made_is_new(void **state)
+{
+    (void)state;
+    struct mark_file *mark = NULL;
+    struct kv *kv = disk.memory;
+    assert_int_equal(ledger_open_mark(kv, mark_path, false, &mark, &err), E_OK);
+    assert_mark_use(kv, "new");
+    mark_file_close(mark);
+    set_mark_use(kv, "1"); /* it came to be trusted */
+    for (int is_unchecked = 0; is_unchecked < 2; is_unchecked++) {
+        assert_int_equal(ledger_open_mark(kv, mark_path, is_unchecked, &mark, &err), E_OK);
+        assert_mark_use(kv, "1"); /* it was there */
+        mark_file_close(mark);
+    }
+    assert_int_equal(unlink(mark_path), 0);
+    assert_int_equal(ledger_open_mark(kv, mark_path, false, &mark, &err), E_OK);
+    assert_null(mark);
+    assert_mark_use(kv, "1");
+    assert_int_equal(ledger_open_mark(kv, mark_path, true, &mark, &err), E_OK);
+    assert_mark_use(kv, "new");
+    mark_file_close(mark);
+}
+
+static void contradiction_stays_and_ends_adoption(void **state)
+{
+    (void)state;
+    struct hash origin_hash = origin_of(1), other = origin_of(2);
+    struct origin_state next = { 9, sha256(span_of_str("root")), 5000 };
+    struct buf kept = BUF_INIT(LEDGER_NOTE_BYTES_MAX);
+    start();
+    assert_int_equal(ledger_contradiction(ledger, &origin_hash, &kept, &err), E_NOT_FOUND);
+    assert_int_equal(ledger_contradict(ledger, &origin_hash, span_of_str("the other"), &err), E_OK);
+    assert_int_equal(ledger_refuse(ledger, &origin_hash, span_of_str("a newer"), &err), E_OK);
+    assert_int_equal(ledger_adopt(ledger, &origin_hash, &next, span_of_str("note"), &err),
+                     E_CONFLICT);
+    assert_non_null(strstr(err.msg, "retire the key"));
+    assert_int_equal(ledger_contradiction(ledger, &origin_hash, &kept, &err), E_OK);
+    assert_true(span_is_str(buf_span(&kept), "the other"));
+    assert_int_equal(ledger_adopt(ledger, &other, &next, span_of_str("note"), &err), E_OK);
+    buf_clear(&kept);
+}
+
 static void mark_file_that_was_used_is_missed(void **state)
 {
     (void)state;
@@ -971,6 +1126,8 @@ int main(void)
         TEST(failed_mark_holds_the_answer_and_the_note_back),
         TEST(start_with_a_mark_that_cannot_be_raised_shows_no_note),
         TEST(mark_behind_is_raised_at_the_start),
+        TEST(full_mark_file_refuses_new_origins_and_nothing_else),
+        TEST(marks_are_raised_as_far_as_there_is_room),
         TEST(mark_ahead_stays_and_blocks_commits),
         TEST(refused_origin_is_not_committed_until_it_is_adopted),
         TEST(adopt_only_moves_forward),
@@ -980,6 +1137,8 @@ int main(void)
         TEST(value_formats_are_strict),
         TEST(corrupt_note_is_told),
         TEST(each_tells_every_origin),
+        TEST(mark_file_that_was_made_is_new),
+        TEST(contradiction_stays_and_ends_adoption),
         TEST(mark_file_that_was_used_is_missed),
     };
     log_set_level(LOG_LEVEL_ERROR + 1);

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     MANY = 3000,
@@ -189,6 +190,48 @@ static void log_table_refuses_too_many_keys_and_two_that_look_alike(void **state
     log_table_free(table);
 }
 
+static void set_number(struct log_list_item *item, size_t i)
+{
+    snprintf(item->origin, sizeof item->origin, "log %zu", i);
+}
+
+static void log_table_takes_so_many_logs_of_network_lists_and_all_of_our_own(void **state)
+{
+    (void)state;
+    struct log_table *table = log_table_new();
+    size_t max = LOG_TABLE_NETWORK_MAX;
+    struct log_list_item ours = item_of("ours", "ours", "1"), item = item_of("x", "x", "1");
+    struct log_list_item *items = calloc(max + 2, sizeof *items);
+    add(table, &ours, 1, OWN_LIST);
+    for (size_t i = 0; i < max + 2; i++) {
+        items[i] = item;
+        set_number(&items[i], i);
+    }
+    struct log_table_change change = add(table, items, max + 2, NETWORK_LIST);
+    assert_int_equal(change.added_logs, max);
+    assert_int_equal(change.left_out, 2);
+    assert_int_equal(change.refused, 0);
+    assert_null(find(table, items[max].origin));
+    assert_int_equal(add(table, items, max, NETWORK_LIST).left_out, 0); /* they are known */
+    /* Our own have no bound; one that was the network's makes room for another of it. */
+    struct log_list_item own[] = { ours, items[max + 1], items[7] };
+    change = add(table, own, 3, OWN_LIST);
+    assert_int_equal(change.added_logs, 1);
+    assert_int_equal(change.left_out, 0);
+    set_number(&item, max + 3);
+    struct log_list_item more[] = { items[max], item };
+    change = add(table, more, 2, NETWORK_LIST);
+    assert_int_equal(change.added_logs, 1);
+    assert_int_equal(change.left_out, 1);
+    assert_non_null(find(table, items[max].origin));
+    assert_null(find(table, item.origin));
+    add(table, own, 3, OWN_LIST); /* again: that makes no more room */
+    assert_int_equal(add(table, more, 2, NETWORK_LIST).left_out, 1);
+    assert_int_equal(log_table_count(table), max + 3);
+    free(items);
+    log_table_free(table);
+}
+
 /* -- threads -- */
 
 struct reading {
@@ -254,6 +297,7 @@ int main(void)
         cmocka_unit_test(log_table_never_changes_a_known_log_by_a_network_list),
         cmocka_unit_test(log_table_refuses_our_own_name_as_an_origin),
         cmocka_unit_test(log_table_refuses_too_many_keys_and_two_that_look_alike),
+        cmocka_unit_test(log_table_takes_so_many_logs_of_network_lists_and_all_of_our_own),
         cmocka_unit_test(log_table_is_read_while_it_grows),
     };
     log_set_level(LOG_LEVEL_ERROR);

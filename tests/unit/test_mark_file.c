@@ -509,6 +509,71 @@ static void there_is_a_most_of_origins(void **state)
     mem_free(marks);
 }
 
+/* Places 1 and 2 are of first writes that were cut short, before one that was not. */
+static void room_is_what_can_be_put(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t nothing[SLOT];
+    assert_int_equal(mark_file_room(f->file), MARK_FILE_ORIGINS_MAX);
+    for (uint64_t i = 0; i < 4; i++) {
+        put(f, i, 1);
+    }
+    put(f, 0, 2);
+    assert_int_equal(mark_file_room(f->file), MARK_FILE_ORIGINS_MAX - 4);
+    for (size_t i = 0; i < 4; i++) {
+        overwrite(f, slot_at(1 + i / 2, i % 2), SPAN_OF_ARRAY(nothing));
+    }
+    reopen(f);
+    size_t room = mark_file_room(f->file);
+    assert_int_equal(mark_file_count(f->file), 2);
+    assert_int_equal(room, MARK_FILE_ORIGINS_MAX - 4);
+    struct mark *marks = mem_calloc(room + 2, sizeof *marks);
+    for (size_t i = 0; i < room + 2; i++) {
+        marks[i] = mark_of(100 + i, i);
+    }
+    assert_int_equal(mark_file_put(f->file, marks, room + 1, &f->err), E_TOO_LARGE);
+    assert_int_equal(mark_file_room(f->file), room);
+    marks[room] = mark_of(0, 3); /* one that has its place */
+    assert_int_equal(mark_file_put(f->file, marks, room + 1, &f->err), E_OK);
+    assert_int_equal(mark_file_room(f->file), 0);
+    assert_int_equal(mark_file_put(f->file, marks + room + 1, 1, &f->err), E_TOO_LARGE);
+    reopen(f);
+    assert_int_equal(mark_file_room(f->file), 0);
+    assert_mark(f, 0, 3);
+    mem_free(marks);
+}
+
+/* What a call writes is what it is given, and what failed before: nothing else, however much there is. */
+static void a_call_writes_no_slot_but_those_it_must(void **state)
+{
+    struct fixture *f = *state;
+    struct buf after = BUF_INIT(FILE_MAX);
+    struct mark first = mark_of(3, 20), second = mark_of(40, 20);
+    for (uint64_t i = 0; i < 2 * GROUP; i++) {
+        put(f, i, 10);
+    }
+    disk.fail_syncs = 1;
+    assert_int_equal(mark_file_put(f->file, &first, 1, &f->err), E_IO);
+    assert_int_equal(mark_file_put(f->file, &second, 1, &f->err), E_OK);
+    read_all(f->path, &f->bytes);
+    assert_int_equal(mark_file_put(f->file, NULL, 0, &f->err), E_OK);
+    put(f, 5, 30);
+    read_all(f->path, &after);
+    size_t changed = 0;
+    for (size_t at = 0; at < after.len; at += SLOT) {
+        if (memcmp(after.data + at, f->bytes.data + at, SLOT) != 0) {
+            assert_true(at == slot_at(5, 0) || at == slot_at(5, 1));
+            changed++;
+        }
+    }
+    assert_int_equal(changed, 1);
+    reopen(f);
+    assert_mark(f, 3, 20);
+    assert_mark(f, 40, 20);
+    assert_mark(f, 5, 30);
+    buf_clear(&after);
+}
+
 static void put_one_origin_twice(void)
 {
     struct err err;
@@ -553,6 +618,8 @@ int main(void)
         CASE(attempts_at_a_first_write_may_be_mixed),
         CASE(a_full_disk_fails_until_there_is_room),
         CASE(there_is_a_most_of_origins),
+        CASE(room_is_what_can_be_put),
+        CASE(a_call_writes_no_slot_but_those_it_must),
         cmocka_unit_test(one_origin_twice_in_a_group_is_the_callers_bug),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -226,8 +226,9 @@ static void note_that_the_log_did_not_sign_is_not_kept(void **state)
     begin(&text, "log.example", 5, "x");
     keys_put_signature(&note, buf_span(&text), &peer_key, 1000);
     show("http://a");
-    begin(&text, "log.example", 6, "x"); /* `text` now has two: signs another one */
-    keys_put_signature(&note, span_of_str("other\n"), &log_key, 0);
+    buf_reset(&text);
+    begin(&text, "log.example", 6, "x");
+    keys_put_signature(&note, span_of_str("another text\n"), &log_key, 0);
     show("http://a");
     buf_reset(&text);
     begin(&text, "log.example/b", 6, "x");

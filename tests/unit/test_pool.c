@@ -132,14 +132,68 @@ static void pool_closed_says_why(void **state)
     assert_false(pool_is_closed(pool, reason, sizeof reason));
     assert_string_equal(reason, "untouched");
     push(pool, "a");
-    pool_close(pool, "the disk is full");
+    pool_close(pool, POOL_CLOSED_STORE, "the disk is full");
     assert_true(pool_is_closed(pool, reason, sizeof reason));
     assert_string_equal(reason, "the disk is full");
     assert_int_equal(push_refused(pool, "b", &err), E_UNAVAILABLE);
     assert_non_null(strstr(err.msg, "the disk is full"));
     drain(pool); /* what was in is not lost */
-    pool_open(pool);
+    pool_open(pool, POOL_CLOSED_STORE);
     push(pool, "b");
+    drain(pool);
+    pool_free(pool);
+}
+
+static void assert_closed(struct pool *pool, const char *expected)
+{
+    struct err err;
+    char reason[64];
+    assert_true(pool_is_closed(pool, reason, sizeof reason));
+    assert_string_equal(reason, expected);
+    assert_int_equal(push_refused(pool, "a", &err), E_UNAVAILABLE);
+    assert_non_null(strstr(err.msg, expected));
+}
+
+/* Space that comes back says nothing about the start check, nor the other way round. */
+static void pool_opens_only_when_no_closer_is_left(void **state)
+{
+    (void)state;
+    static const char *const words[POOL_CLOSERS] = { "the check", "no note", "the disk" };
+    char reason[64];
+    struct pool *pool = pool_new(10, 1000);
+    for (unsigned order = 0; order < 2; order++) {
+        for (unsigned set = 1; set < 1U << POOL_CLOSERS; set++) {
+            unsigned left = set;
+            for (unsigned i = 0; i < POOL_CLOSERS; i++) {
+                if ((set >> i & 1) != 0) {
+                    pool_close(pool, i, words[i]);
+                }
+            }
+            for (unsigned at = 0; at < POOL_CLOSERS; at++) {
+                unsigned i = order == 0 ? at : POOL_CLOSERS - 1 - at;
+                if (left != 0) {
+                    assert_closed(pool, words[__builtin_ctz(left)]);
+                }
+                pool_open(pool, i); /* nothing for one that had not closed it */
+                left &= ~(1U << i);
+            }
+            assert_false(pool_is_closed(pool, reason, sizeof reason));
+            push(pool, "a");
+            drain(pool);
+        }
+    }
+    pool_free(pool);
+}
+
+static void pool_tells_a_closers_latest_reason_and_forgets_it_at_once(void **state)
+{
+    (void)state;
+    struct pool *pool = pool_new(10, 1000);
+    pool_close(pool, POOL_CLOSED_CHECK, "waiting for w1, w2");
+    pool_close(pool, POOL_CLOSED_CHECK, "waiting for w2");
+    assert_closed(pool, "waiting for w2");
+    pool_open(pool, POOL_CLOSED_CHECK);
+    push(pool, "a");
     drain(pool);
     pool_free(pool);
 }
@@ -151,10 +205,10 @@ static void pool_ended_stays_closed(void **state)
     struct err err;
     char reason[64];
     struct pool *pool = pool_new(10, 1000);
-    pool_close(pool, "the disk is full");
+    pool_close(pool, POOL_CLOSED_STORE, "the disk is full");
     pool_end(pool, "stopping");
-    pool_open(pool);
-    pool_close(pool, "the disk is full");
+    pool_open(pool, POOL_CLOSED_STORE);
+    pool_close(pool, POOL_CLOSED_STORE, "the disk is full");
     assert_true(pool_is_closed(pool, reason, sizeof reason));
     assert_string_equal(reason, "stopping");
     assert_int_equal(push_refused(pool, "a", &err), E_UNAVAILABLE);
@@ -287,6 +341,8 @@ int main(void)
         cmocka_unit_test(pool_is_full_at_its_bytes),
         cmocka_unit_test(pool_counts_what_is_taken_until_it_is_released),
         cmocka_unit_test(pool_closed_says_why),
+        cmocka_unit_test(pool_opens_only_when_no_closer_is_left),
+        cmocka_unit_test(pool_tells_a_closers_latest_reason_and_forgets_it_at_once),
         cmocka_unit_test(pool_ended_stays_closed),
         cmocka_unit_test(pool_wait_ends_in_time),
         cmocka_unit_test(pool_wait_does_not_sleep_on_news),

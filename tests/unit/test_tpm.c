@@ -220,6 +220,27 @@ static void index_is_one_of_the_tpms(void **state)
     }
 }
 
+/* Taking the index out of the configuration takes the check away: not in silence. */
+static void store_that_had_a_counter_misses_it(void **state)
+{
+    (void)state;
+    assert_int_equal(tpm_check_unused(ledger, false, &err), E_OK);
+    assert_int_equal(start(), E_OK);
+    for (int i = 0; i < 2; i++) { /* starting again does not wash it off */
+        assert_int_equal(tpm_check_unused(ledger, false, &err), E_CONFLICT);
+        assert_non_null(strstr(err.msg, "--start-unchecked"));
+        assert_stored("41");
+    }
+    store("41 stepping");
+    assert_int_equal(tpm_check_unused(ledger, false, &err), E_CONFLICT);
+    assert_int_equal(tpm_check_unused(ledger, true, &err), E_OK);
+    assert_int_equal(tpm_check_unused(ledger, false, &err), E_OK);
+    assert_int_equal(counter(), 41);
+    assert_int_equal(start(), E_OK); /* it can have one again */
+    assert_stored("42");
+    assert_int_equal(tpm_check_unused(ledger, false, &err), E_CONFLICT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +254,7 @@ int main(void)
         TEST(counter_that_cannot_be_read_is_an_error_in_words),
         TEST(counter_that_cannot_be_stepped_is_an_error_and_no_alarm_later),
         TEST(index_is_one_of_the_tpms),
+        TEST(store_that_had_a_counter_misses_it),
     };
     log_set_level(LOG_LEVEL_ERROR + 1);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 """A log that has its key and no scruples, and an honest one beside it.
 
-    evil = Evil(witness, "log.example/evil", 8)      # its one tree, which the witness sees first
+    evil = Evil(witness, Tree("log.example/evil", 8))   # its one tree, which the witness sees first
     evil.tell(evil.tree, 0, 6)                       # Answer; every answer is remembered
     evil.tell(evil.fork(6), 6, 6)
     evil.check_signed()                              # what was cosigned is all of the one tree
@@ -226,7 +226,7 @@ class Trickle:
     """Many connections on which a byte comes now and then."""
 
     def __init__(self, witness, data, count, begun, source=EVIL_ADDRESS):
-        """`data`: the bytes of a request; `begun` of them come at once."""
+        """`data`: the bytes of a request, of which the first `begun` come at once."""
         self.connections = [connect(witness, source) for _ in range(count)]
         self.data = data
         self.at = 0
