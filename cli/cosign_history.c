@@ -69,6 +69,26 @@ void cosign_history_put(struct buf *out, const struct cosign_history *history)
     }
 }
 
+/* The one whose neighbours are the closest for their age, in entries: what stays is at ages that grow by
+ * about the same factor. */
+static void forget_one(struct cosign_history *history, uint64_t newest)
+{
+    const struct cosign_exported *items = history->items;
+    size_t least = 1;
+    double least_gap = 2;
+    for (size_t i = 1; i <= history->count - COSIGN_HISTORY_NEWEST; i++) {
+        double gap =
+            (double)(items[i + 1].size - items[i - 1].size) / (double)(newest - items[i - 1].size);
+        if (gap < least_gap) {
+            least = i;
+            least_gap = gap;
+        }
+    }
+    history->count--;
+    memmove(history->items + least, history->items + least + 1,
+            (history->count - least) * sizeof history->items[0]);
+}
+
 enum err_code cosign_history_add(struct cosign_history *history,
                                  const struct checkpoint *checkpoint, struct err *err)
 {
@@ -93,8 +113,7 @@ enum err_code cosign_history_add(struct cosign_history *history,
         }
     }
     if (history->count == COSIGN_HISTORY_MAX) {
-        history->count--;
-        memmove(history->items, history->items + 1, history->count * sizeof history->items[0]);
+        forget_one(history, checkpoint->size);
     }
     memcpy(history->origin, checkpoint->origin, sizeof history->origin);
     history->items[history->count++] =

@@ -16,7 +16,8 @@
 #include "tlog/checkpoint.h"
 
 enum {
-    COSIGN_HISTORY_MAX = 32, /* checkpoints: the newest */
+    COSIGN_HISTORY_MAX = 32,   /* checkpoints */
+    COSIGN_HISTORY_NEWEST = 8, /* of these, in any case */
     COSIGN_HISTORY_BYTES_MAX = 512 + COSIGN_HISTORY_MAX * 128,
 };
 
@@ -37,8 +38,9 @@ MUST_USE enum err_code cosign_history_parse(struct cosign_history *out, struct s
 void cosign_history_put(struct buf *out, const struct cosign_history *history);
 
 /* What the log exports now, after what it exported before. E_DENIED: of another log; E_BAD_PROOF, in
- * words: smaller than before, or another root for a size. Sets the origin of an empty history; forgets
- * the oldest when it is full. */
+ * words: smaller than before, or another root for a size. Sets the origin of an empty history. A full one
+ * forgets a size: the first and the newest COSIGN_HISTORY_NEWEST stay, and those between become thinner the
+ * further back they are, so that a witness is reached whose files have been on their way for long. */
 MUST_USE enum err_code cosign_history_add(struct cosign_history *history,
                                           const struct checkpoint *checkpoint, struct err *err);
 

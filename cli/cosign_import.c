@@ -1,6 +1,7 @@
 /* cosign_import.c -- gives cosignatures that came back as files to the log.
  *
- * Each is verified here, by the policy, before the log hears of it; the log verifies it again. */
+ * Each is verified here, by the policy, before the log hears of it; the log verifies it again. It gets its
+ * own line, too: a note under its key that is not of its tree shows it that two histories are out. */
 #include "cli/cosign.h"
 
 #include "base/alloc.h"
@@ -32,10 +33,25 @@ struct cosignatures {
     struct note_verified verified[NOTE_SIGNATURES_MAX];
     size_t count;
     size_t bad_count; /* lines of known witnesses that do not verify */
-    struct buf note;  /* owned; the text and the lines that do */
+    struct buf note;  /* owned; the text, the log's line, and the lines that do */
 };
 
 /* ---- a file ---- */
+
+/* The first line of the log's key, if it verifies. */
+static void put_log_line(struct buf *out, const struct vkey *log, const struct note *note)
+{
+    for (size_t i = 0; i < note->count; i++) {
+        const struct note_line *line = &note->lines[i];
+        uint64_t timestamp;
+        if (line->key_id == log->id && span_is_str(line->name, log->name)) {
+            if (note_signature_is_valid(log, note->text, line->signature, &timestamp)) {
+                note_put_line(out, line);
+            }
+            return;
+        }
+    }
+}
 
 static enum err_code verify_lines(struct cosignatures *out, const struct policy *policy,
                                   const struct note *note, struct err *err)
@@ -51,6 +67,8 @@ static enum err_code verify_lines(struct cosignatures *out, const struct policy 
     }
     buf_put(&out->note, note->text);
     buf_put_u8(&out->note, '\n');
+    const struct policy_log *log = policy_log_by_origin(policy, out->checkpoint.origin);
+    put_log_line(&out->note, &log->vkey, note);
     for (size_t i = 0; i < out->count; i++) {
         note_put_line(&out->note, &note->lines[out->verified[i].line]);
     }

@@ -153,17 +153,26 @@ static enum err_code choose_name(const struct sign *sign, struct item *item, str
     return E_OK;
 }
 
-/* The checkpoint's text with the witness's lines. */
+/* The checkpoint's text with the log's line, which the witness has verified, and the witness's lines. With
+ * both the log can tell a history of its own from one that somebody else signs with its key. */
 static enum err_code write_cosignature(const struct sign *sign, struct item *item,
                                        struct span lines, struct err *err)
 {
-    struct span note = item->file.note;
-    size_t split = span_find_last(note, span_of_str("\n\n"));
-    assert(split != SIZE_MAX);
-    struct buf bytes = BUF_INIT(note.len + lines.len);
-    buf_put(&bytes, span_slice(note, 0, split + 2));
+    struct note note;
+    enum err_code rc = note_parse(&note, item->file.note, err);
+    assert(rc == E_OK); /* it was parsed before */
+    struct buf bytes = BUF_INIT(2 * item->file.note.len + lines.len);
+    buf_put(&bytes, note.text);
+    buf_put_u8(&bytes, '\n');
+    for (size_t i = 0; i < note.count; i++) {
+        if (span_is_str(note.lines[i].name, item->checkpoint.origin)) {
+            note_put_line(&bytes, &note.lines[i]);
+            break; /* more of that name could leave no room for the witness's */
+        }
+    }
+    note_clear(&note);
     buf_put(&bytes, lines);
-    enum err_code rc = choose_name(sign, item, err);
+    rc = choose_name(sign, item, err);
     if (rc == E_OK && (rc = file_replace(item->out, 0644, buf_span(&bytes), err)) != E_OK) {
         rc = err_wrap(err, "%s", item->out);
     }

@@ -37,13 +37,15 @@ static void keep_line(struct cosign_lines *out, size_t witness, uint64_t timesta
     buf_clear(&text);
 }
 
-static void read_line(struct cosign_lines *out, const struct policy *policy, struct span text,
-                      const struct note_line *line, int64_t now_unix_s)
+static void read_line(struct cosign_lines *out, struct policy_set *tried,
+                      const struct policy *policy, struct span text, const struct note_line *line,
+                      int64_t now_unix_s)
 {
     size_t witness = find_witness(policy, line);
-    if (witness == SIZE_MAX || cosign_lines_has(out, witness)) {
+    if (witness == SIZE_MAX || tried->has[witness]) {
         return;
     }
+    tried->has[witness] = true;
     uint64_t timestamp;
     const struct vkey *vkey = &policy_witness_at(policy, witness)->vkey;
     if (!note_signature_is_valid(vkey, text, line->signature, &timestamp)) {
@@ -77,9 +79,10 @@ enum err_code cosign_lines_read(struct cosign_lines *out, const struct policy *p
         note_clear(&note);
     }
     if (rc == E_OK) {
+        struct policy_set tried = { .has = { false } };
         out->count = out->bad = out->bad_time = 0;
         for (size_t i = 0; i < note.count; i++) {
-            read_line(out, policy, note.text, &note.lines[i], now_unix_s);
+            read_line(out, &tried, policy, note.text, &note.lines[i], now_unix_s);
         }
         note_clear(&note);
     }

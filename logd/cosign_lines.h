@@ -2,7 +2,8 @@
  *
  * Lines of unknown keys are ignored; those of a witness of the policy are verified over a text that we
  * made ourselves. A time must be between 1 and COSIGN_LINES_FUTURE_S from now.
- * Pure. Any thread. About 100 us for each line of a known key, of which the first good one counts.
+ * Pure. Any thread. About 100 us for each known key, of which only the first line is tried: whoever
+ * writes a hundred bad ones buys no more work with them.
  */
 #ifndef LOGD_COSIGN_LINES_H
 #define LOGD_COSIGN_LINES_H
@@ -22,8 +23,8 @@ struct cosign_line {
 };
 
 struct cosign_lines {
-    size_t bad;      /* lines of known keys that do not verify */
-    size_t bad_time; /* that verify, with a time that is too far ahead */
+    size_t bad;      /* known keys whose line does not verify */
+    size_t bad_time; /* whose line verifies, with a time that is too far ahead */
     size_t count;
     struct cosign_line items[NOTE_SIGNATURES_MAX];
 };

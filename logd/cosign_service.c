@@ -4,6 +4,7 @@
 #include "courtroll/v1/log.pb-c.h"
 #include "logd/own_note.h"
 #include "net/rpc_answer.h"
+#include "store/tile_source.h"
 #include "tlog/add_checkpoint.h"
 #include "tlog/cosign_file.h"
 
@@ -14,7 +15,24 @@
 
 enum {
     NOTE_MAX = ADD_CHECKPOINT_BYTES_MAX,
+    CALLS_MAX = 64, /* under way: each holds up to a note and its lines */
 };
+
+/* Strangers call: they have a lane of their own, and not more memory than this. */
+static bool begin_call(struct parts *parts, struct rpc_call *call)
+{
+    if (atomic_fetch_add(&parts->cosign_calls, 1) < CALLS_MAX) {
+        return true;
+    }
+    atomic_fetch_sub(&parts->cosign_calls, 1);
+    rpc_fail(call, E_BUSY, "too many calls of ExportCheckpoint and AddCosignatures: try again");
+    return false;
+}
+
+static void end_call(struct parts *parts)
+{
+    atomic_fetch_sub(&parts->cosign_calls, 1);
+}
 
 /* -- ExportCheckpoint -- */
 
@@ -51,6 +69,7 @@ static void set_sizes(struct export_call *export, const uint64_t *sizes, size_t 
 
 static void export_free(struct export_call *export)
 {
+    end_call(export->parts);
     published_tree_release(export->tree);
     mem_free(export);
 }
@@ -120,7 +139,7 @@ static void on_exported(struct publisher_export *publisher_export, struct publis
         return;
     }
     export->tree = tree;
-    work_post(export->parts->work, run_export, export);
+    work_post(export->parts->cosign_work, run_export, export);
 }
 
 static void export_on_loop(struct publisher_job *job)
@@ -143,7 +162,7 @@ static void export_checkpoint(void *ctx, struct rpc_call *call, struct span mess
     }
     if (in->n_old_sizes > COSIGN_FILE_PROOFS_MAX) {
         rpc_fail(call, E_MALFORMED, "over 64 old sizes");
-    } else {
+    } else if (begin_call(ctx, call)) {
         struct export_call *export = NEW(struct export_call);
         export->parts = ctx;
         export->call = call;
@@ -163,7 +182,8 @@ struct add_call {
     struct rpc_call *call;
     struct buf bytes;             /* the note as it came */
     struct checkpoint checkpoint; /* what it says */
-    struct published_tree *tree;  /* ours, of that size or a larger one; held */
+    struct published_tree *tree;  /* ours, of that size or the newest; held */
+    struct published_tree *late;  /* ours, of that size, when it is not kept any more; held */
     uint64_t durable;
     struct cosign_lines *lines; /* owned */
     bool is_contradiction;
@@ -173,13 +193,36 @@ struct add_call {
 
 static void add_free(struct add_call *add)
 {
+    end_call(add->parts);
     buf_clear(&add->bytes);
     published_tree_release(add->tree);
+    published_tree_release(add->late);
     mem_free(add->lines);
     mem_free(add);
 }
 
-/* A note with the log's own line may tell more than its cosignatures. */
+static enum err_code refuse_unknown(struct add_call *add)
+{
+    uint64_t size = add->checkpoint.size, newest = add->tree->checkpoint.size;
+    if (size > newest) {
+        return err_set(&add->err, E_NOT_FOUND, "size %llu is not signed here: the newest is %llu",
+                       (unsigned long long)size, (unsigned long long)newest);
+    }
+    return err_set(
+        &add->err, E_NOT_FOUND,
+        "the checkpoint of %llu entries is not kept any more, and the note has no line of "
+        "this log: export a newer one",
+        (unsigned long long)size);
+}
+
+static enum err_code refuse_root(struct add_call *add)
+{
+    return err_set(&add->err, E_BAD_PROOF, "the tree of %llu entries has another root",
+                   (unsigned long long)add->checkpoint.size);
+}
+
+/* A note with the log's own line may tell more than its cosignatures. Without that line nothing is
+ * hashed: the tree of a size that is kept has its root, and others are not looked for. */
 static enum err_code check_root(struct add_call *add)
 {
     struct tile_nodes nodes = { add->parts->cache, add->tree };
@@ -189,22 +232,89 @@ static enum err_code check_root(struct add_call *add)
                              .durable = add->durable };
     struct checkpoint checkpoint;
     enum own_note_verdict verdict;
-    struct hash root;
     enum err_code rc =
         own_note_compare(&verdict, &checkpoint, &tree, buf_span(&add->bytes), &add->err);
     if (rc != E_OK) {
         return rc;
     }
     add->is_contradiction = verdict == OWN_NOTE_CONTRADICTS;
+    if (verdict == OWN_NOTE_AGREES) {
+        return E_OK;
+    }
     if (add->checkpoint.size > tree.size) {
-        return err_set(&add->err, E_NOT_FOUND, "size %llu is not signed here: the newest is %llu",
-                       (unsigned long long)add->checkpoint.size, (unsigned long long)tree.size);
+        return refuse_unknown(add);
     }
-    rc = merkle_root(&root, &tree.source, add->checkpoint.size, &add->err);
-    if (rc == E_OK && !hash_is_equal(&root, &add->checkpoint.root)) {
-        rc = err_set(&add->err, E_BAD_PROOF, "the tree of %llu entries has another root",
-                     (unsigned long long)add->checkpoint.size);
+    if (verdict == OWN_NOTE_CONTRADICTS) {
+        return refuse_root(add);
     }
+    if (add->checkpoint.size != tree.size) {
+        return refuse_unknown(add);
+    }
+    bool is_same = hash_is_equal(&add->tree->checkpoint.root, &add->checkpoint.root);
+    return is_same ? E_OK : refuse_root(add);
+}
+
+/* What publishing that size would need beside its hashes: the entries of its partial bundle. */
+static enum err_code check_bundle(struct add_call *add)
+{
+    uint64_t size = add->checkpoint.size;
+    if (size % TILE_WIDTH == 0 || size <= published_size(add->parts->published)) {
+        return E_OK;
+    }
+    struct tile_path path = { .is_bundle = true,
+                              .id = { 0, size / TILE_WIDTH },
+                              .width = (uint16_t)(size % TILE_WIDTH) };
+    struct buf bundle = BUF_INIT(BUNDLE_BYTES_MAX);
+    enum err_code rc =
+        tiles_read(add->parts->tiles, tile_path_text(&path).text, &bundle, &add->err);
+    if (rc == E_NOT_FOUND) {
+        path.width = TILE_WIDTH;
+        rc = tiles_read(add->parts->tiles, tile_path_text(&path).text, &bundle, &add->err);
+    }
+    buf_clear(&bundle);
+    return rc;
+}
+
+/* The log's line alone, which was verified: what a kept note is. */
+static struct http_body *bare_note(struct add_call *add)
+{
+    const struct vkey *log = &add->parts->signing.log.vkey;
+    struct buf bytes = BUF_INIT(NOTE_BYTES_MAX);
+    struct note note;
+    struct err err;
+    enum err_code rc = note_parse(&note, buf_span(&add->bytes), &err);
+    assert(rc == E_OK); /* it was parsed before */
+    buf_put(&bytes, note.text);
+    buf_put_str(&bytes, "\n");
+    for (size_t i = 0; i < note.count; i++) {
+        const struct note_line *line = &note.lines[i];
+        if (line->key_id == log->id && span_is_str(line->name, log->name)) {
+            note_put_line(&bytes, line);
+            break;
+        }
+    }
+    note_clear(&note);
+    return http_body_take(&bytes);
+}
+
+/* The tree of a note that is ours and not kept any more: its file came late. */
+static enum err_code make_late(struct add_call *add)
+{
+    struct tile_nodes nodes = { add->parts->cache, add->tree };
+    struct merkle_source source = tile_cache_nodes(&nodes);
+    struct edge *edge = NEW(struct edge); /* too big for a stack */
+    edge_init(edge);
+    enum err_code rc = check_bundle(add);
+    if (rc == E_OK) {
+        rc = edge_load(edge, &source, add->checkpoint.size, &add->err);
+    }
+    if (rc == E_OK) {
+        struct http_body *body = bare_note(add);
+        add->late = published_tree_new(&add->checkpoint, body, edge);
+        http_body_release(body);
+    }
+    edge_clear(edge);
+    mem_free(edge);
     return rc;
 }
 
@@ -226,6 +336,9 @@ static void run_add(void *arg)
     if (add->rc == E_OK && add->lines->count == 0) {
         add->rc = err_set(&add->err, E_BAD_SIGNATURE,
                           "no cosignature of a witness of this log's policy verifies");
+    }
+    if (add->rc == E_OK && add->checkpoint.size != add->tree->checkpoint.size) {
+        add->rc = make_late(add);
     }
     buf_clear(&text);
 }
@@ -256,7 +369,8 @@ static void on_added(void *arg)
         publisher_halt(add->parts->publisher, "a caller of AddCosignatures", buf_span(&add->bytes));
     }
     struct cosigning_added added = { 0, 0 };
-    if (add->rc == E_OK) {
+    bool is_kept = add->late == NULL || publisher_pin(add->parts->publisher, add->late);
+    if (add->rc == E_OK && is_kept) {
         added = publisher_add_lines(add->parts->publisher, add->checkpoint.size, add->lines);
     }
     if (add->rc == E_OK && added.added + added.known == 0) {
@@ -286,7 +400,7 @@ static void add_on_loop(struct publisher_job *job)
         return;
     }
     add->durable = sequencer_thread_stats(add->parts->sequencer).durable_size;
-    work_post_then(add->parts->work, add, run_add, on_added);
+    work_post_then(add->parts->cosign_work, add, run_add, on_added);
 }
 
 /* What the note says, as far as it can be told without our tree. */
@@ -329,6 +443,9 @@ static enum err_code begin_add(struct add_call *add, struct span message, struct
 
 static void add_cosignatures(void *ctx, struct rpc_call *call, struct span message)
 {
+    if (!begin_call(ctx, call)) {
+        return;
+    }
     struct add_call *add = NEW(struct add_call);
     struct err err;
     add->parts = ctx;

@@ -7,11 +7,17 @@
 #include <pthread.h>
 #include <stdio.h>
 
+/* What a witness is occupied with. */
+struct asked {
+    bool is_look;
+    uint64_t size; /* else, of the note */
+};
+
 struct cosigning {
     struct cosigning_options options;
     struct kept_notes notes;
     struct witness_client *client; /* NULL: no witnesses */
-    uint64_t *asked;               /* size, one a witness; owned */
+    struct asked *asked;           /* one a witness; owned */
     void *closed_ctx;
     void (*on_closed)(void *ctx);
 
@@ -73,9 +79,6 @@ static void count_line(struct cosigning *cosigning, const struct cosign_line *li
         status->timestamp =
             line->timestamp > status->timestamp ? line->timestamp : status->timestamp;
     }
-    if (!status->is_askable) {
-        status->is_ok = true;
-    }
     pthread_mutex_unlock(&cosigning->mutex);
     if (status->is_askable) {
         witness_client_holds(cosigning->client, line->witness, size);
@@ -106,22 +109,41 @@ void cosigning_ask(struct cosigning *cosigning, size_t witness, uint64_t size)
 {
     struct kept_note *note = kept_notes_find(&cosigning->notes, size);
     assert(note != NULL);
-    cosigning->asked[witness] = size;
+    cosigning->asked[witness] = (struct asked){ .size = size };
     witness_client_ask(cosigning->client, witness, note->tree);
 }
 
-void cosigning_look(struct cosigning *cosigning, size_t witness, struct published_tree *tree)
+/* Is there a cosignature of it? One of the empty tree says of no history that there was one. */
+static bool has_cosigned(const struct cosigning *cosigning, size_t witness)
 {
-    witness_client_look(cosigning->client, witness, tree);
+    for (const struct kept_note *n = cosigning->notes.largest; n != NULL; n = n->next) {
+        if (n->lines[witness].timestamp != 0 && n->tree->checkpoint.size > 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
-static void set_problem(struct cosigning *cosigning, size_t witness,
+void cosigning_look(struct cosigning *cosigning, size_t witness, struct published_tree *tree,
+                    struct published_tree *last_signed)
+{
+    struct witness_look look = { .tree = tree,
+                                 .last_signed = last_signed,
+                                 .has_cosigned = has_cosigned(cosigning, witness) };
+    cosigning->asked[witness] = (struct asked){ .is_look = true };
+    witness_client_look(cosigning->client, witness, &look);
+}
+
+/* Whether it is ok, a look does not tell. */
+static void set_problem(struct cosigning *cosigning, size_t witness, bool is_look,
                         const struct witness_result *result)
 {
     struct witness_status *status = &cosigning->statuses[witness];
     bool was_ok = status->is_ok;
     pthread_mutex_lock(&cosigning->mutex);
-    status->is_ok = result->outcome == WITNESS_COSIGNED;
+    status->is_ok = is_look ? was_ok : result->outcome == WITNESS_COSIGNED;
+    status->has_answered = status->has_answered || result->outcome != WITNESS_FAILED;
+    status->is_ahead = result->outcome == WITNESS_AHEAD;
     status->problem[0] = 0;
     if (result->outcome == WITNESS_FAILED) {
         status->failures[result->failure]++;
@@ -160,20 +182,18 @@ static void on_done(void *ctx, size_t witness, const struct witness_result *resu
 {
     struct cosigning *cosigning = ctx;
     const struct cosigning_options *options = &cosigning->options;
-    bool is_look = cosigning->asked[witness] == UINT64_MAX;
-    uint64_t size = cosigning->asked[witness];
-    cosigning->asked[witness] = UINT64_MAX;
-    set_problem(cosigning, witness, result);
+    struct asked asked = cosigning->asked[witness];
+    set_problem(cosigning, witness, asked.is_look, result);
     if (result->outcome == WITNESS_CONTRADICTED) {
         options->on_contradiction(options->ctx, witness, result->note);
         return;
     }
-    if (is_look) {
+    if (asked.is_look) {
         options->on_looked(options->ctx, witness, result->outcome == WITNESS_CONSISTENT);
         return;
     }
     if (result->lines != NULL) {
-        cosigning_add_lines(cosigning, size, result->lines);
+        cosigning_add_lines(cosigning, asked.size, result->lines);
     }
     options->on_answered(options->ctx, witness, answer_of(result), result->size);
 }
@@ -229,7 +249,6 @@ struct cosigning *cosigning_new(const struct cosigning_options *options)
     pthread_mutex_init(&cosigning->mutex, NULL);
     for (size_t i = 0; i < count; i++) {
         const struct policy_witness *witness = policy_witness_at(options->policy, i);
-        cosigning->asked[i] = UINT64_MAX;
         cosigning->statuses[i].name = witness->name;
         cosigning->statuses[i].is_askable = witness->url != NULL;
     }

@@ -48,7 +48,9 @@ struct policy_set cosigning_set(const struct cosigning *cosigning, const struct 
 
 /* Both answer through the callbacks, later. */
 void cosigning_ask(struct cosigning *cosigning, size_t witness, uint64_t size);
-void cosigning_look(struct cosigning *cosigning, size_t witness, struct published_tree *tree);
+/* `last_signed`: NULL when nothing was signed yet. */
+void cosigning_look(struct cosigning *cosigning, size_t witness, struct published_tree *tree,
+                    struct published_tree *last_signed);
 
 /* Verified lines over the checkpoint of `size`, whoever brought them. */
 struct cosigning_added {

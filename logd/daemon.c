@@ -21,10 +21,12 @@
 enum {
     CACHE_BYTES = 32 * 1024 * 1024,
     INTEGRATOR_WORKERS = 4,
-    WORK_RUNNING_MAX = 2, /* receipts, proofs and promises */
+    WORK_RUNNING_MAX = 2,   /* receipts, proofs and promises */
+    COSIGN_RUNNING_MAX = 1, /* notes that leave, and cosignatures that come, as files */
     /* libuv's workers, one for each thing that can run at a time: all of these, a round's step, and
      * the stop, which waits for what the others do. */
-    UV_WORKERS = WORK_RUNNING_MAX + HTTP_SERVICE_WORKERS + WITNESS_CLIENT_WORKERS + 1 + 1,
+    UV_WORKERS = WORK_RUNNING_MAX + COSIGN_RUNNING_MAX + HTTP_SERVICE_WORKERS +
+                 WITNESS_CLIENT_WORKERS + 1 + 1,
     CALLS_MAX = 16384, /* of gRPC, not answered; their entries have bounds of their own */
     UNINDEXED_MAX = 256 * 1024,
     UNSTORED_BYTES_MAX = 64 * 1024 * 1024, /* tiles in memory, but for those of a batch */
@@ -118,7 +120,7 @@ static void on_signed(void *ctx)
     struct daemon *d = ctx;
     if (!d->has_signed) {
         d->has_signed = true;
-        pool_open(d->parts.pool);
+        pool_open(d->parts.pool, POOL_CLOSED_FIRST_NOTE);
     }
     if (d->parts.policy != NULL) {
         report_ready(d); /* a quorum may be long in coming */
@@ -134,12 +136,6 @@ static void on_published(void *ctx)
     report_ready(d);
 }
 
-static void close_until_signed(struct daemon *d)
-{
-    /* Size 0 is signed before anything else: then there is always a mark to compare with. */
-    pool_close(d->parts.pool, "the log has not signed its first checkpoint yet");
-}
-
 static void on_checked(void *ctx, const char *reason)
 {
     struct daemon *d = ctx;
@@ -147,17 +143,15 @@ static void on_checked(void *ctx, const char *reason)
         struct buf words = BUF_INIT(STATUS_REASON_MAX + POLICY_BYTES_MAX);
         /* The reason, which says what helps, first: readers of both may get the beginning only. */
         buf_putf(&words, "%s: %s", reason, d->opening.pause_err.msg);
-        pool_close(d->parts.pool, buf_c_str(&words));
+        pool_close(d->parts.pool, POOL_CLOSED_CHECK, buf_c_str(&words));
         buf_clear(&words);
         return;
     }
     d->is_checking = false;
     d->parts.rollback_check = "the witnesses have shown no newer history";
+    pool_open(d->parts.pool, POOL_CLOSED_CHECK);
     if (d->has_signed) {
-        pool_open(d->parts.pool);
         report_ready(d);
-    } else {
-        close_until_signed(d);
     }
 }
 
@@ -249,20 +243,30 @@ static void store_unstored(struct daemon *d, uint64_t size)
     d->opening.recovered.unstored = NULL;
 }
 
+/* Each for a reason of its own: only when none is left are entries taken. */
+static void close_pool(struct daemon *d)
+{
+    if (d->is_paused) {
+        pool_end(d->parts.pool, d->opening.pause_err.msg);
+    }
+    if (d->is_checking) {
+        pool_close(d->parts.pool, POOL_CLOSED_CHECK, d->opening.pause_err.msg);
+    }
+    if (!d->has_signed) { /* size 0 is signed first: then there is always a mark to compare with */
+        pool_close(d->parts.pool, POOL_CLOSED_FIRST_NOTE,
+                   "the log has not signed its first checkpoint yet");
+    }
+}
+
 static void start_parts(struct daemon *d)
 {
     private_paths_add(&d->parts.private_paths, d->settings.data_dir, "data-dir");
     private_paths_add(&d->parts.private_paths, d->settings.mark_path, "mark-path");
     d->parts.work = work_new(&d->loop, WORK_RUNNING_MAX);
+    d->parts.cosign_work = work_new(&d->loop, COSIGN_RUNNING_MAX);
     d->parts.cache = tile_cache_new(d->parts.tiles, CACHE_BYTES);
     d->parts.pool = pool_new(d->settings.pool_entries_max, d->settings.pool_bytes_max);
-    if (d->is_paused) {
-        pool_end(d->parts.pool, d->opening.pause_err.msg);
-    } else if (d->is_checking) {
-        pool_close(d->parts.pool, d->opening.pause_err.msg);
-    } else if (!d->has_signed) {
-        close_until_signed(d);
-    }
+    close_pool(d);
     start_publisher(d);
     bool is_behind = d->opening.recovered.unstored_err.code != E_OK;
     uint64_t size = edge_size(&d->opening.recovered.edge),
@@ -370,11 +374,12 @@ static void close_loop_parts(struct daemon *d)
     append_service_close(d->append, d, on_part_closed);
     http_service_close(d->http, d, on_part_closed);
     work_close(d->parts.work, d, on_part_closed);
+    work_close(d->parts.cosign_work, d, on_part_closed);
     uv_close((uv_handle_t *)&d->sigterm, on_handle_closed);
     uv_close((uv_handle_t *)&d->sigint, on_handle_closed);
     uv_close((uv_handle_t *)&d->drain_timer, on_handle_closed);
     uv_close((uv_handle_t *)&d->health_timer, on_handle_closed);
-    d->open += 8;
+    d->open += 9;
 }
 
 /* On a worker, since it waits: for calls under way, and for the last commit and its tiles. */

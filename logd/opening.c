@@ -108,12 +108,20 @@ out:
 
 static const char words_unchecked[] = "overridden by start-unchecked";
 
-/* No mark vouches for the journal: the witnesses are asked. */
+static void tell_unchecked(const char *why)
+{
+    log_event(LOG_LEVEL_ERROR, "start_unchecked", "reason=%s advice=%s", log_quoted_str(why).text,
+              log_quoted_str("if start-unchecked is in a configuration file, remove it now: it "
+                             "silences this at every start")
+                  .text);
+}
+
+/* No mark can be read: the witnesses are asked. */
 static void begin_checking(struct opening *o, const char *why)
 {
     if (o->settings->is_start_unchecked) {
         o->parts->rollback_check = words_unchecked;
-        log_event(LOG_LEVEL_ERROR, "start_unchecked", "reason=%s", log_quoted_str(why).text);
+        tell_unchecked(why);
         return;
     }
     o->is_checking = true;
@@ -126,7 +134,7 @@ static void begin_checking(struct opening *o, const char *why)
     log_error(LOG_LEVEL_WARN, "start_check", &o->pause_err);
 }
 
-/* The mark contradicts the journal, and there is nobody to ask. */
+/* Nobody is left to ask, or nobody's word counts against what the mark says. */
 static enum err_code refuse_mark(struct opening *o, struct err *err)
 {
     o->is_paused = true;
@@ -153,15 +161,17 @@ static enum err_code judge_mark(struct opening *o, enum signing_check check, str
                   log_quoted_str("set mark-path to a file on another disk").text);
         return E_OK;
     case SIGNING_CHECK_FAILED:
+    case SIGNING_CHECK_LOST:
         break;
     }
     if (o->settings->is_start_unchecked) {
         o->parts->rollback_check = words_unchecked;
-        log_error(LOG_LEVEL_ERROR, "start_unchecked", err);
+        tell_unchecked(err->msg);
         struct journal_head head = journal_head(o->journal);
         return signing_reset_mark(&o->parts->signing, &head, err);
     }
-    if (o->parts->policy != NULL) {
+    /* Witnesses vouch for what a quorum has seen; the mark knows of every signature that left. */
+    if (check == SIGNING_CHECK_FAILED && o->parts->policy != NULL) {
         begin_checking(o, err->msg);
         return E_OK;
     }
@@ -179,7 +189,7 @@ static enum err_code check_contradiction(struct opening *o, struct err *err)
     static const char reason[] = "contradiction/ holds a note under this log's key that is not of "
                                  "this tree: nothing is signed or admitted";
     if (o->settings->is_start_unchecked) {
-        log_event(LOG_LEVEL_ERROR, "start_unchecked", "reason=%s", log_quoted_str(reason).text);
+        tell_unchecked(reason);
         return E_OK;
     }
     o->is_paused = true;

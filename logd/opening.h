@@ -1,8 +1,9 @@
 /* opening.h -- a log's start up to its threads: stores, then the tree, then what was signed.
  *
- * design: "Invariants", Start: a restored backup must not sign a second history. When the mark does not
- * vouch for the journal the witnesses are to be asked; without witnesses nothing is signed. The same
- * when a contradiction was met before.
+ * design: "Invariants", Start: a restored backup must not sign a second history. When there is no mark
+ * that can be read the witnesses are to be asked; without witnesses nothing is signed. Nor is it,
+ * whatever witnesses say, when the mark proves that the journal has lost what was signed, or when a
+ * contradiction was met before.
  * Blocks on the disk. Main thread.
  */
 #ifndef LOGD_OPENING_H

@@ -52,16 +52,18 @@ struct witness_status *parts_witnesses(struct parts *parts, size_t *count)
     return statuses;
 }
 
-enum err_code parts_put_receipt(struct parts *parts, const struct published_tree *tree,
-                                uint64_t index, struct buf *out, struct err *err)
+enum err_code parts_put_receipt(struct parts *parts, struct published_tree *tree, uint64_t index,
+                                struct buf *out, struct err *err)
 {
-    struct tile_nodes nodes = { parts->cache, tree };
+    struct published_tree *best = published_best(parts->published, tree, index);
+    struct tile_nodes nodes = { parts->cache, best };
     struct merkle_source source = tile_cache_nodes(&nodes);
     struct proof proof;
-    enum err_code rc = proof_make_inclusion(&proof, &source, index, tree->checkpoint.size, err);
+    enum err_code rc = proof_make_inclusion(&proof, &source, index, best->checkpoint.size, err);
     if (rc == E_OK) {
-        receipt_put(out, index, &proof, http_body_span(tree->note));
+        receipt_put(out, index, &proof, http_body_span(best->note));
     }
+    published_tree_release(best);
     return rc;
 }
 

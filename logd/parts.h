@@ -29,6 +29,8 @@ struct parts {
     struct sequencer_thread *sequencer;
     struct publisher *publisher;
     struct work *work;
+    struct work *cosign_work;             /* of cosign_service.c, whose callers are strangers */
+    atomic_size_t cosign_calls;           /* under way there */
     struct private_paths private_paths;   /* of what peers are told */
     _Atomic(const char *) rollback_check; /* how a restored backup would be noticed: static words */
     struct policy *policy;                /* NULL: there are no witnesses */
@@ -66,9 +68,9 @@ struct witness_status *parts_witnesses(struct parts *parts, size_t *count);
 /* Whether entries are taken now; if not, why, with our paths in it. */
 bool parts_is_admitting(struct parts *parts, char *reason, size_t reason_max);
 
-/* Proof of entry `index` in the published tree, as a tlog-proof; appended. E_NOT_FOUND unless it is
- * published. Blocks on the disk. */
-MUST_USE enum err_code parts_put_receipt(struct parts *parts, const struct published_tree *tree,
+/* Proof of entry `index` in the published tree, or in an earlier one that has more cosignatures, as a
+ * tlog-proof; appended. E_NOT_FOUND unless it is published. Blocks on the disk. */
+MUST_USE enum err_code parts_put_receipt(struct parts *parts, struct published_tree *tree,
                                          uint64_t index, struct buf *out, struct err *err);
 
 /* The index of a published entry with this leaf hash. E_NOT_FOUND; E_UNAVAILABLE when the log has no

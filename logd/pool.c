@@ -18,14 +18,18 @@ struct pool {
     atomic_size_t bytes;
     size_t entries_max;
     size_t bytes_max;
-    atomic_bool is_closed;
+    atomic_bool is_closed;   /* closed by anybody, or ended */
     atomic_bool is_sleeping; /* the taker is in, or on its way into, pthread_cond_timedwait */
 
-    pthread_mutex_t mutex; /* guards is_awake, is_ended and reason */
+    pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t wake;
     bool is_awake; /* a wake-up came that no pool_wait has consumed */
     bool is_ended; /* closed for good */
-    char reason[REASON_MAX];
+    char end_reason[REASON_MAX];
+    struct {
+        bool is_closing;
+        char reason[REASON_MAX];
+    } closers[POOL_CLOSERS];
 };
 
 struct pool *pool_new(size_t entries_max, size_t bytes_max)
@@ -94,46 +98,59 @@ enum err_code pool_push(struct pool *pool, struct submission *submission, struct
     return E_OK;
 }
 
-/* Requires the mutex. */
-static void close_with(struct pool *pool, const char *reason)
+/* The reason that counts; NULL when nobody keeps it closed. Requires the mutex. */
+static const char *find_reason(const struct pool *pool)
 {
-    if (!pool->is_ended) {
-        snprintf(pool->reason, sizeof pool->reason, "%s", reason);
+    if (pool->is_ended) {
+        return pool->end_reason;
     }
-    atomic_store(&pool->is_closed, true);
+    for (size_t i = 0; i < POOL_CLOSERS; i++) {
+        if (pool->closers[i].is_closing) {
+            return pool->closers[i].reason;
+        }
+    }
+    return NULL;
 }
 
-void pool_close(struct pool *pool, const char *reason)
+void pool_close(struct pool *pool, enum pool_closer closer, const char *reason)
 {
+    assert(closer < POOL_CLOSERS);
     pthread_mutex_lock(&pool->mutex);
-    close_with(pool, reason);
+    snprintf(pool->closers[closer].reason, REASON_MAX, "%s", reason);
+    pool->closers[closer].is_closing = true;
+    atomic_store(&pool->is_closed, true);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+void pool_open(struct pool *pool, enum pool_closer closer)
+{
+    assert(closer < POOL_CLOSERS);
+    pthread_mutex_lock(&pool->mutex);
+    pool->closers[closer].is_closing = false;
+    atomic_store(&pool->is_closed, find_reason(pool) != NULL);
     pthread_mutex_unlock(&pool->mutex);
 }
 
 void pool_end(struct pool *pool, const char *reason)
 {
     pthread_mutex_lock(&pool->mutex);
-    close_with(pool, reason);
+    if (!pool->is_ended) {
+        snprintf(pool->end_reason, REASON_MAX, "%s", reason);
+    }
     pool->is_ended = true;
-    pthread_mutex_unlock(&pool->mutex);
-}
-
-void pool_open(struct pool *pool)
-{
-    pthread_mutex_lock(&pool->mutex);
-    atomic_store(&pool->is_closed, pool->is_ended);
+    atomic_store(&pool->is_closed, true);
     pthread_mutex_unlock(&pool->mutex);
 }
 
 bool pool_is_closed(struct pool *pool, char *reason, size_t reason_max)
 {
     pthread_mutex_lock(&pool->mutex);
-    bool is_closed = atomic_load(&pool->is_closed);
-    if (is_closed) {
-        snprintf(reason, reason_max, "%s", pool->reason);
+    const char *found = find_reason(pool);
+    if (found != NULL) {
+        snprintf(reason, reason_max, "%s", found);
     }
     pthread_mutex_unlock(&pool->mutex);
-    return is_closed;
+    return found != NULL;
 }
 
 struct submission *pool_take(struct pool *pool)

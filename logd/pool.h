@@ -10,6 +10,15 @@
 
 struct pool;
 
+/* Who keeps the pool closed, each for a reason of its own: it admits when none is left. The first in
+ * this order is the one that callers are told. */
+enum pool_closer {
+    POOL_CLOSED_CHECK,      /* the start check: this may be a restored backup */
+    POOL_CLOSED_FIRST_NOTE, /* there is no signed note yet to compare with */
+    POOL_CLOSED_STORE,      /* journal or tiles have no room */
+    POOL_CLOSERS
+};
+
 struct pool *pool_new(size_t entries_max, size_t bytes_max);
 void pool_free(struct pool *pool); /* requires that it is empty */
 
@@ -17,10 +26,11 @@ void pool_free(struct pool *pool); /* requires that it is empty */
  * the reason: the caller keeps it then. Wakes the taker. */
 MUST_USE enum err_code pool_push(struct pool *pool, struct submission *submission, struct err *err);
 
-/* Refuses submissions from now on, with `reason`; pool_open admits again. */
-void pool_close(struct pool *pool, const char *reason);
-void pool_open(struct pool *pool);
-/* Closes for good, with that reason: pool_open does nothing any more. */
+/* Refuses submissions from now on, with `reason`, which takes the place of the closer's last one;
+ * pool_open takes it back, and admits unless another closer is left. */
+void pool_close(struct pool *pool, enum pool_closer closer, const char *reason);
+void pool_open(struct pool *pool, enum pool_closer closer);
+/* Closes for good, with the first such reason: whatever the closers say, this is what is told. */
 void pool_end(struct pool *pool, const char *reason);
 /* Copies the reason; false when the pool admits. */
 bool pool_is_closed(struct pool *pool, char *reason, size_t reason_max);

@@ -109,6 +109,7 @@ static void on_step_done(uv_work_t *request, int status)
     struct step *step = request->data;
     struct publisher *publisher = step->publisher;
     publisher->is_stepping = false;
+    publisher->failed[step->kind] = step->rc != E_OK;
     note_outcome(publisher, step);
     switch (step->kind) {
     case STEP_PREPARE:
@@ -208,8 +209,17 @@ void publisher_want_step(struct publisher *publisher, enum step_kind kind)
 
 static void on_clean_timer(uv_timer_t *timer)
 {
+    static const enum step_kind again[] = { STEP_KEEP_PROOF, STEP_EXPORT };
     struct publisher *publisher = timer->data;
-    if (!publisher->is_stepping && !publisher->is_closing) {
+    if (publisher->is_closing) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof again / sizeof again[0]; i++) {
+        if (publisher->failed[again[i]]) { /* a full disk: there may be room by now */
+            publisher_want_step(publisher, again[i]);
+        }
+    }
+    if (!publisher->is_stepping) {
         publisher_want_step(publisher, STEP_CLEAN);
     }
 }
@@ -476,6 +486,7 @@ static void free_publisher(void *ctx)
     snapshot_free(atomic_load(&publisher->given));
     partials_free(publisher->partials);
     published_tree_release(publisher->check_tree);
+    published_tree_release(publisher->check_note);
     mem_free(publisher->check);
     buf_clear(&publisher->theirs);
     buf_clear(&publisher->step.note);

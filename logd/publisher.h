@@ -93,12 +93,18 @@ struct publisher_export {
 };
 void publisher_export(struct publisher *publisher, struct publisher_export *export);
 
-/* Verified lines over our checkpoint of that size. */
+/* Verified lines over our checkpoint of that size, which anybody may bring again and again: a time that
+ * is less than a minute newer than the one that is there is known. */
 struct cosigning_added publisher_add_lines(struct publisher *publisher, uint64_t size,
                                            const struct cosign_lines *lines);
 
 /* Somebody showed a note under our key that our tree contradicts: ends the signing. */
 void publisher_halt(struct publisher *publisher, const char *who, struct span theirs);
+
+/* A note of ours that is not kept any more, or was signed before a restart, and of which the tree was
+ * compared with ours, is kept again as one that was exported. False when there is no room: as many are,
+ * and all of them larger. The tree's note has the log's line only. */
+bool publisher_pin(struct publisher *publisher, const struct published_tree *tree);
 
 /* Lets the step under way end; on_closed comes from the loop, and the publisher is freed then. */
 void publisher_close(struct publisher *publisher, void *ctx, void (*on_closed)(void *ctx));

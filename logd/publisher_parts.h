@@ -59,14 +59,18 @@ struct publisher {
     struct step step;
     bool is_stepping;
     bool wanted[STEP_KINDS]; /* steps that wait for their turn */
+    bool failed
+        [STEP_KINDS]; /* the last time; the round has no part in these, so time tries them again */
     bool is_started;
     bool has_signed;
 
     struct start_check *check;         /* under way; owned */
     struct published_tree *check_tree; /* all that there is; held */
+    struct published_tree *check_note; /* the note signed last, without its tree; or NULL; held */
     struct buf theirs;                 /* the note that halted us */
 
     struct publisher_export *waiting; /* for a note to be signed */
+    uint64_t pinned_ms;               /* when a note was exported for the first time, last */
     struct publisher_export *pinned;  /* for the file to be written, by the next EXPORT */
     struct publisher_export *saving;  /* by the one under way */
 

@@ -22,6 +22,9 @@ static enum err_code prepare(struct step *step)
     if (rc == E_OK) {
         rc = tiles_sync(tiles, &step->err);
     }
+    if (rc == E_OK && atomic_load(&publisher->is_halted)) { /* since the step began */
+        rc = err_set(&step->err, E_UNAVAILABLE, "nothing is signed any more");
+    }
     if (rc == E_OK) {
         rc = signing_sign(publisher->options.signing, &snapshot->checkpoint, &note, &step->err);
     }
@@ -100,18 +103,22 @@ static enum err_code publish(struct step *step, bool is_first)
     return rc;
 }
 
-static enum err_code export(struct step *step) {
-    const char *data_dir = step->publisher->options.data_dir; uint64_t sizes[ROUND_PINNED];
-        enum err_code rc = E_OK; for (size_t i = 0; i < step->file_count && rc == E_OK; i++){
-            const struct step_file *file = &step->files[i]; sizes[i] = file->size;
-            if (file->is_unsaved){
-                rc = exported_write(data_dir, file->size, buf_span(&file->note), &step->err);
-}
-}
-if (rc == E_OK) {
-    exported_remove_others(data_dir, sizes, step->file_count);
-}
-return rc;
+static enum err_code export_notes(struct step *step)
+{
+    const char *data_dir = step->publisher->options.data_dir;
+    uint64_t sizes[ROUND_PINNED];
+    enum err_code rc = E_OK;
+    for (size_t i = 0; i < step->file_count && rc == E_OK; i++) {
+        const struct step_file *file = &step->files[i];
+        sizes[i] = file->size;
+        if (file->is_unsaved) {
+            rc = exported_write(data_dir, file->size, buf_span(&file->note), &step->err);
+        }
+    }
+    if (rc == E_OK) {
+        exported_remove_others(data_dir, sizes, step->file_count);
+    }
+    return rc;
 }
 
 /* Ours is the note of the same size where there is one, else the one signed last. */
@@ -166,7 +173,7 @@ void publisher_run_step(uv_work_t *request)
         step->rc = publish(step, false);
         break;
     case STEP_EXPORT:
-        step->rc = export(step);
+        step->rc = export_notes(step);
         break;
     case STEP_CLEAN:
         clean(step);

@@ -1,10 +1,16 @@
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "logd/publisher_parts.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <time.h>
+
+enum {
+    EXPORT_AGAIN_MS = 10 * 1000,
+    BROUGHT_NEWER_S = 60, /* each makes the log write its published note anew */
+};
 
 /* -- What the conversations lead to -- */
 
@@ -15,6 +21,29 @@ static uint64_t durable(void *ctx)
     return round_newest(&publisher->round, &newest) && newest > news ? newest : news;
 }
 
+/* Receipts are made from the best notes that met the policy, and late cosignatures improve them. */
+static void offer_witnessed(struct publisher *publisher, uint64_t size)
+{
+    const struct policy *policy = publisher->options.policy;
+    const struct kept_note *kept = cosigning_note(publisher->cosigning, size);
+    if (policy == NULL || kept == NULL) {
+        return;
+    }
+    struct policy_set cosigned = cosigning_set(publisher->cosigning, kept);
+    if (!policy_is_met(policy, &cosigned)) {
+        return;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < policy_witness_count(policy); i++) {
+        count += cosigned.has[i];
+    }
+    struct buf note = BUF_INIT(NOTE_BYTES_MAX);
+    cosigning_put_note(publisher->cosigning, kept, &note);
+    struct http_body *body = http_body_take(&note);
+    published_add_witnessed(publisher->options.published, kept->tree, body, count);
+    http_body_release(body);
+}
+
 static void on_cosigned(void *ctx, size_t witness, uint64_t size)
 {
     struct publisher *publisher = ctx;
@@ -22,6 +51,7 @@ static void on_cosigned(void *ctx, size_t witness, uint64_t size)
         return;
     }
     struct round_event event = { .type = ROUND_COSIGNED, .witness = witness, .size = size };
+    offer_witnessed(publisher, size); /* before it is published, for who waits for that */
     publisher_event(publisher, &event);
     if (round_is_pinned(&publisher->round, size)) {
         publisher_want_step(publisher, STEP_EXPORT);
@@ -59,6 +89,9 @@ void publisher_halt(struct publisher *publisher, const char *who, struct span th
     enum err_code rc = checkpoint_open(&checkpoint, theirs, log, log->name, &err);
     assert(rc == E_OK);
     round_pause(&publisher->round, true);
+    publisher->wanted[STEP_PREPARE] = false;
+    publisher->wanted[STEP_PUBLISH] = false;
+    publisher->wanted[STEP_MERGE] = false;
     pthread_mutex_lock(&publisher->mutex);
     atomic_store(&publisher->is_halted, true);
     snprintf(publisher->reason, sizeof publisher->reason,
@@ -139,9 +172,36 @@ static void tell_waiting(struct publisher *publisher)
     buf_clear(&reason);
 }
 
+/* The note signed last, which a start compares with the tree; else the newest of those that are kept. It
+ * has no edge: nothing is proved from it. NULL: nothing was ever signed. */
+static struct published_tree *last_signed(const struct publisher *publisher)
+{
+    const struct signing *signing = publisher->options.signing;
+    const struct vkey *log = &signing->log.vkey;
+    const struct kept_note *newest = cosigning_newest(publisher->cosigning);
+    struct published_tree *tree = newest == NULL ? NULL : published_tree_hold(newest->tree);
+    struct buf note = BUF_INIT(NOTE_BYTES_MAX);
+    struct checkpoint checkpoint;
+    struct err err;
+    if (file_read(&note, signing->signed_path, &err) == E_OK &&
+        checkpoint_open(&checkpoint, buf_span(&note), log, log->name, &err) == E_OK &&
+        (tree == NULL || checkpoint.size > tree->checkpoint.size)) {
+        struct edge none;
+        edge_init(&none);
+        struct http_body *body = http_body_take(&note);
+        published_tree_release(tree);
+        tree = published_tree_new(&checkpoint, body, &none);
+        http_body_release(body);
+        edge_clear(&none);
+    }
+    buf_clear(&note);
+    return tree;
+}
+
 void publisher_begin_check(struct publisher *publisher)
 {
     uint64_t seed;
+    publisher->check_note = last_signed(publisher);
     crypto_random((uint8_t *)&seed, sizeof seed);
     publisher->check = NEW(struct start_check);
     start_check_init(publisher->check, publisher->options.policy, seed);
@@ -168,7 +228,7 @@ void publisher_go_on_checking(struct publisher *publisher)
     }
     size_t witness;
     while (start_check_next(publisher->check, publisher_now_ms(), &witness)) {
-        cosigning_look(publisher->cosigning, witness, tree);
+        cosigning_look(publisher->cosigning, witness, tree, publisher->check_note);
     }
     uint64_t wake_ms = start_check_wake_at(publisher->check);
     if (wake_ms != 0) {
@@ -188,6 +248,8 @@ static void end_check(struct publisher *publisher)
     publisher->check = NULL;
     published_tree_release(publisher->check_tree);
     publisher->check_tree = NULL;
+    published_tree_release(publisher->check_note);
+    publisher->check_note = NULL;
     log_event(LOG_LEVEL_INFO, "start_check_passed", "%s", "");
     round_pause(&publisher->round, false);
     publisher->options.on_checked(publisher->options.ctx, NULL);
@@ -231,7 +293,23 @@ struct published_tree *publisher_signed(struct publisher *publisher, uint64_t si
 struct cosigning_added publisher_add_lines(struct publisher *publisher, uint64_t size,
                                            const struct cosign_lines *lines)
 {
-    return cosigning_add_lines(publisher->cosigning, size, lines);
+    const struct kept_note *note = cosigning_note(publisher->cosigning, size);
+    struct cosigning_added added = { 0, 0 };
+    if (note == NULL) {
+        return added;
+    }
+    struct cosign_lines *fresh = NEW(struct cosign_lines);
+    for (size_t i = 0; i < lines->count; i++) {
+        uint64_t known = note->lines[lines->items[i].witness].timestamp;
+        if (known == 0 || lines->items[i].timestamp >= known + BROUGHT_NEWER_S) {
+            fresh->items[fresh->count++] = lines->items[i];
+        }
+    }
+    size_t stale = lines->count - fresh->count;
+    added = cosigning_add_lines(publisher->cosigning, size, fresh);
+    added.known += stale;
+    mem_free(fresh);
+    return added;
 }
 
 static void push(struct publisher_export **list, struct publisher_export *export)
@@ -261,6 +339,9 @@ void publisher_exports_fail(struct publisher *publisher, const char *reason)
 static void pin(struct publisher *publisher, struct publisher_export *export, uint64_t size)
 {
     export->size = size;
+    if (!round_is_pinned(&publisher->round, size)) {
+        publisher->pinned_ms = publisher_now_ms();
+    }
     round_pin(&publisher->round, size);
     push(&publisher->pinned, export);
     publisher_want_step(publisher, STEP_EXPORT);
@@ -273,6 +354,21 @@ static size_t waiting_count(const struct publisher *publisher)
         count++;
     }
     return count;
+}
+
+/* One more export would push another out, and the newest is seconds old: strangers may ask as often as
+ * they like. */
+static bool is_pressed(const struct publisher *publisher, uint64_t *newest)
+{
+    const struct round *round = &publisher->round;
+    size_t pinned = 0;
+    for (size_t i = 0; i < round->note_count; i++) {
+        if (round->notes[i].is_pinned) {
+            pinned++;
+            *newest = round->notes[i].size;
+        }
+    }
+    return pinned == ROUND_PINNED && publisher_now_ms() - publisher->pinned_ms < EXPORT_AGAIN_MS;
 }
 
 void publisher_export(struct publisher *publisher, struct publisher_export *export)
@@ -289,9 +385,13 @@ void publisher_export(struct publisher *publisher, struct publisher_export *expo
         export->on_exported(export, NULL, &err);
         return;
     }
+    uint64_t newest;
+    if (is_pressed(publisher, &newest)) {
+        pin(publisher, export, newest);
+        return;
+    }
     struct round_event news = { .type = ROUND_NEWS, .size = atomic_load(&publisher->news) };
     publisher_event(publisher, &news);
-    uint64_t newest;
     bool has_note = round_newest(round, &newest) && round_has_note(round, newest);
     bool is_unpublished = has_note && (round->is_first || newest > round->published);
     if (has_note && (is_unpublished || newest >= round->durable)) {
@@ -413,10 +513,32 @@ void publisher_add_note(struct publisher *publisher, const struct published_tree
     note_clear(&note);
     struct policy_set cosigned = cosigning_set(publisher->cosigning, kept);
     round_add_note(&publisher->round, tree->checkpoint.size, &cosigned);
+    offer_witnessed(publisher, tree->checkpoint.size);
     if (is_exported) {
         kept->is_unsaved = false;
         round_pin(&publisher->round, tree->checkpoint.size);
     }
+}
+
+bool publisher_pin(struct publisher *publisher, const struct published_tree *tree)
+{
+    const struct round *round = &publisher->round;
+    uint64_t size = tree->checkpoint.size, smallest = 0;
+    size_t pinned = 0;
+    if (round_has_note(round, size)) { /* it came back in the meantime */
+        return true;
+    }
+    for (size_t i = round->note_count; i-- > 0;) {
+        if (round->notes[i].is_pinned) {
+            pinned++;
+            smallest = round->notes[i].size;
+        }
+    }
+    if (publisher->is_closing || (pinned == ROUND_PINNED && size < smallest)) {
+        return false;
+    }
+    publisher_add_note(publisher, tree, true);
+    return true;
 }
 
 /* -- What others read -- */

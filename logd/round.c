@@ -64,8 +64,9 @@ static bool is_published(const struct round *round, uint64_t size)
     return !round->is_first && size == round->published;
 }
 
-/* Notes that nothing holds but that they were made: the oldest goes when there are too many, and all
- * that are smaller than what is published. */
+/* Notes that nothing holds but that they were made: the oldest goes when there are too many. Those that
+ * are smaller than what is published are kept too, since a witness that is slower than the rounds still
+ * counts in receipts; nobody will cosign them when there are no witnesses. */
 static bool is_loose(const struct round *round, const struct round_note *note)
 {
     return !note->is_pinned && !is_published(round, note->size) &&
@@ -78,7 +79,7 @@ static void trim(struct round *round)
     for (size_t i = round->note_count; i-- > 0;) {
         if (is_loose(round, &round->notes[i])) {
             bool is_old = !round->is_first && round->notes[i].size < round->published;
-            if (is_old || ++loose > ROUND_KEPT) {
+            if ((is_old && round->policy == NULL) || ++loose > ROUND_KEPT) {
                 remove_note(round, i);
             }
         }
@@ -156,12 +157,13 @@ bool round_wants_news(const struct round *round)
     return round->phase == ROUND_RESTING && !has_news(round);
 }
 
-/* The largest size above the published one that has a quorum. */
+/* The largest size that has a quorum and is above the published one, or as large when that is to be
+ * published again: what is served never becomes smaller. */
 static const struct round_note *publishable(const struct round *round)
 {
     for (size_t i = round->note_count; i-- > 0;) {
         const struct round_note *note = &round->notes[i];
-        if (!round->is_first && note->size <= round->published) {
+        if (note->size < round->published || is_published(round, note->size)) {
             return NULL;
         }
         if (round->policy == NULL || policy_is_met(round->policy, &note->cosigned)) {
@@ -175,10 +177,11 @@ static const struct round_note *publishable(const struct round *round)
 
 static uint64_t due_at(const struct round *round)
 {
-    if (round->retry_ms != 0 || round->is_draining || round->is_hurried) {
+    if (round->retry_ms != 0 || round->is_draining) {
         return round->retry_ms;
     }
-    return round->next_ms;
+    bool is_sooner = round->is_hurried && round->hurry_ms < round->next_ms;
+    return is_sooner ? round->hurry_ms : round->next_ms;
 }
 
 static void begin(struct round *round, uint64_t now_ms, struct round_actions *out)
@@ -190,14 +193,19 @@ static void begin(struct round *round, uint64_t now_ms, struct round_actions *ou
     round->phase = ROUND_SNAPPING;
     round->next_ms = now_ms + round->interval_ms;
     round->retry_ms = 0;
-    round->is_hurried = false;
+    if (round->is_hurried) {
+        round->is_hurried = false;
+        round->hurry_ms = now_ms + ROUND_HURRY_MS;
+    }
     add_action(out, ROUND_TAKE_SNAPSHOT);
 }
 
-/* A partial tile may be made, and a size signed, only on top of full tiles that are durable. */
+/* A partial tile may be made, and a size signed, only on top of full tiles that are durable. A pause that
+ * comes after the round has begun holds it here: what follows is the signature. */
 static void prepare(struct round *round, struct round_actions *out)
 {
-    if (round->phase == ROUND_STORING && round->stored >= round->size / TILE_WIDTH * TILE_WIDTH) {
+    if (!round->is_paused && round->phase == ROUND_STORING &&
+        round->stored >= round->size / TILE_WIDTH * TILE_WIDTH) {
         round->phase = ROUND_PREPARING;
         add_action(out, ROUND_PREPARE);
     }
@@ -222,6 +230,17 @@ static void on_prepared(struct round *round, const struct round_event *event)
     round->deadline_ms = event->now_ms + ROUND_QUORUM_MS;
 }
 
+/* Otherwise all cosignatures come as files, which no round waits for. */
+static bool has_askable(const struct round *round)
+{
+    for (size_t i = 0; i < round->witness_count; i++) {
+        if (round->witnesses[i].is_askable) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Publishes what has a quorum, one at a time, and ends a round that has waited long enough. */
 static void publish(struct round *round, uint64_t now_ms, struct round_actions *out)
 {
@@ -238,7 +257,7 @@ static void publish(struct round *round, uint64_t now_ms, struct round_actions *
     }
     if (round->is_publishing && round->publishing >= round->size) {
         round->phase = ROUND_PUBLISHING;
-    } else if (now_ms >= round->deadline_ms) {
+    } else if (now_ms >= round->deadline_ms || (round->policy != NULL && !has_askable(round))) {
         round->is_below_quorum = true;
         end(round, now_ms, true);
     }

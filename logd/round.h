@@ -10,9 +10,10 @@
  * It can fail so: PREPARE or PUBLISH fails (a full disk): the last published note stays in place, and
  * the round is tried again, with a newer tree, after ROUND_RETRY_MS, however long the interval is.
  * There is no quorum within ROUND_QUORUM_MS: the round is over, the log is degraded, and the next round
- * begins when there are news. The notes of the last ROUND_KEPT rounds, and of sizes that are pinned,
- * are kept: a cosignature that comes late still counts, and the largest of them that has a quorum is
- * published whenever that comes. A witness that fails is left alone for a while, longer each time.
+ * begins when there are news; when no witness can be asked, since all bring files, it is over at once.
+ * The notes of the last ROUND_KEPT rounds, and of sizes that are pinned, are kept: a cosignature that
+ * comes late still counts in receipts, and the largest of them that has a quorum is published whenever
+ * that comes, unless a larger one was. A witness that fails is left alone for a while, longer each time.
  */
 #ifndef LOGD_ROUND_H
 #define LOGD_ROUND_H
@@ -31,7 +32,7 @@ enum round_event_type {
     ROUND_PUBLISHED, /* is_ok: the note has replaced the one before */
     ROUND_TICK,
     ROUND_DRAIN, /* the log is stopping: what is durable is published without regard to the interval */
-    ROUND_HURRY,    /* somebody wants a signed note: likewise, for the next round */
+    ROUND_HURRY,    /* somebody wants a signed note: likewise, for the next round, once a second */
     ROUND_COSIGNED, /* witness, size: its cosignature is at hand and new, whoever brought it */
     ROUND_ANSWERED, /* witness, answer: what became of ASK; with COSIGNED told before */
     ROUND_MERGED,   /* is_ok: the published note has the cosignatures that came later */
@@ -73,11 +74,12 @@ struct round_action {
 
 enum {
     ROUND_ACTIONS_MAX = POLICY_KEYS_MAX + 8,
-    ROUND_KEPT = 64,   /* notes of rounds that are not published */
+    ROUND_KEPT = 64,   /* notes of rounds, whether published since or not */
     ROUND_PINNED = 16, /* exported notes */
     ROUND_NOTES_MAX =
         ROUND_KEPT + ROUND_PINNED + 3, /* the published, the next one, and a new one */
     ROUND_RETRY_MS = 1000,
+    ROUND_HURRY_MS = 1000, /* at least, between two rounds that somebody's wish began */
     ROUND_QUORUM_MS = 10 * 1000,
     ROUND_MERGE_MS = 100, /* late cosignatures are put into the published note together */
     ROUND_REFRESH_MS = 10 * 60 * 1000,
@@ -131,6 +133,7 @@ struct round {
     uint64_t size;        /* of the round under way */
     uint64_t next_ms;     /* no round begins before, for the interval's sake */
     uint64_t retry_ms;    /* likewise, since one failed; and nothing is published before */
+    uint64_t hurry_ms;    /* no hurried round begins before */
     uint64_t deadline_ms; /* of ASKING */
 
     bool is_publishing; /* PUBLISH of `publishing` is under way, in whatever phase */

@@ -203,11 +203,11 @@ static void perform(struct sequencer_thread *t, struct sequencer_action *action)
         trim(t, action->size);
         break;
     case SEQUENCER_REFUSE:
-        pool_close(t->options.pool, action->err.msg);
+        pool_close(t->options.pool, POOL_CLOSED_STORE, action->err.msg);
         log_error(LOG_LEVEL_ERROR, "refusing_entries", &action->err);
         break;
     case SEQUENCER_ADMIT:
-        pool_open(t->options.pool);
+        pool_open(t->options.pool, POOL_CLOSED_STORE);
         log_event(LOG_LEVEL_INFO, "admitting_entries", "%s", "");
         break;
     case SEQUENCER_HALT:

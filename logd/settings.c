@@ -55,8 +55,9 @@ static const struct config_key keys[] = {
       .kind = CONFIG_SWITCH,
       .value = "off",
       .help =
-          "Sign although the mark contradicts the journal, or the witnesses were not asked. Give "
-          "it once, by hand, when you know why: a log that forks is finished." },
+          "Sign although the mark contradicts the journal, the witnesses were not asked, or a "
+          "contradiction was met. Give it once, by hand, when you know why, and never leave it in "
+          "this file, where it silences the check at every start: a log that forks is finished." },
     { .name = "pool-entries-max",
       .kind = CONFIG_INTEGER,
       .group = "Limits",
@@ -151,6 +152,17 @@ static enum err_code check_policy(const struct policy *policy, const char *path,
     return check_urls(policy, path, err);
 }
 
+/* All of them sign one note, below our own line. */
+static enum err_code check_count(const struct policy *policy, const char *path, struct err *err)
+{
+    size_t count = policy_witness_count(policy);
+    return count <= NOTE_SIGNATURES_MAX - 1
+               ? E_OK
+               : err_set(err, E_TOO_LARGE,
+                         "policy %s: %zu witnesses, over the %d whose lines fit under a checkpoint",
+                         path, count, NOTE_SIGNATURES_MAX - 1);
+}
+
 enum err_code settings_read_policy(struct policy **out, const struct settings *settings,
                                    const struct vkey *log, struct err *err)
 {
@@ -168,6 +180,9 @@ enum err_code settings_read_policy(struct policy **out, const struct settings *s
         err_wrap(err, "policy %s", settings->policy_path);
     } else {
         rc = check_policy(policy, settings->policy_path, log, err);
+    }
+    if (rc == E_OK && policy_has_quorum(policy)) {
+        rc = check_count(policy, settings->policy_path, err);
     }
     if (rc == E_OK && policy_has_quorum(policy)) {
         *out = policy;

@@ -29,7 +29,8 @@ MUST_USE enum err_code settings_read(struct settings *out, const struct config *
                                      struct err *err);
 
 /* The policy file, which must name our key as its log; the caller frees it. Its witnesses must have an
- * http:// or https:// URL or none: then their cosignatures come as files. *out is NULL without a policy
+ * http:// or https:// URL or none: then their cosignatures come as files. They are at most
+ * NOTE_SIGNATURES_MAX - 1. *out is NULL without a policy
  * file, and for `quorum none`. */
 MUST_USE enum err_code settings_read_policy(struct policy **out, const struct settings *settings,
                                             const struct vkey *log, struct err *err);

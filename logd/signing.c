@@ -199,19 +199,15 @@ static enum err_code check_signed(const struct signing *signing, const struct re
     return rc;
 }
 
-/* E_OK: the mark is of this log, and the journal reaches it with the same root. */
-static enum err_code check_mark(const struct signing *signing, const struct recovered *recovered,
-                                struct journal *journal, struct tiles *tiles, struct err *err)
+/* E_OK: it says what this log has signed, if the journal has that or not. */
+static enum err_code read_own_mark(const struct signing *signing, struct checkpoint *mark,
+                                   struct err *err)
 {
-    struct checkpoint mark;
-    enum err_code rc = read_mark(signing, &mark, err);
-    if (rc == E_OK && strcmp(mark.origin, signing_origin(signing)) != 0) {
+    enum err_code rc = read_mark(signing, mark, err);
+    if (rc == E_OK && strcmp(mark->origin, signing_origin(signing)) != 0) {
         rc = err_set(err, E_CORRUPT, "it is the mark of another log");
     }
-    if (rc == E_OK) {
-        rc = compare_with_tree(&mark, recovered, journal, tiles, err);
-    }
-    return rc == E_OK ? E_OK : err_wrap(err, "mark %s", signing->mark_path);
+    return rc;
 }
 
 enum err_code signing_check_start(struct signing *signing, const struct recovered *recovered,
@@ -227,10 +223,19 @@ enum err_code signing_check_start(struct signing *signing, const struct recovere
         *check = SIGNING_CHECK_IMPOSSIBLE;
         return E_OK;
     }
-    rc = check_mark(signing, recovered, journal, tiles, err);
+    struct checkpoint mark;
+    rc = read_own_mark(signing, &mark, err);
     if (rc == E_NOT_FOUND && !has_signed && journal_head(journal).size == 0) {
-        rc = E_OK; /* a new log: nothing has ever been signed */
+        *check = SIGNING_CHECK_PASSED; /* a new log: nothing has ever been signed */
+        return E_OK;
     }
-    *check = rc == E_OK ? SIGNING_CHECK_PASSED : SIGNING_CHECK_FAILED;
+    *check = SIGNING_CHECK_FAILED;
+    if (rc == E_OK) {
+        rc = compare_with_tree(&mark, recovered, journal, tiles, err);
+        *check = rc == E_OK ? SIGNING_CHECK_PASSED : SIGNING_CHECK_LOST;
+    }
+    if (rc != E_OK) {
+        err_wrap(err, "mark %s", signing->mark_path);
+    }
     return E_OK;
 }

@@ -44,7 +44,8 @@ MUST_USE enum err_code signing_promise(const struct signing *signing, struct buf
 enum signing_check {
     SIGNING_CHECK_PASSED,     /* the mark agrees with the journal */
     SIGNING_CHECK_IMPOSSIBLE, /* no mark configured: a rollback is not detectable */
-    SIGNING_CHECK_FAILED,     /* the mark contradicts the journal, or is gone: `err` says how */
+    SIGNING_CHECK_FAILED,     /* the mark is gone, unreadable or another log's: `err` says how */
+    SIGNING_CHECK_LOST, /* it is ours, and shows that the journal has lost what was signed: `err` */
 };
 
 /* Adds the sizes whose trees signing_check_start will compare, where it can read them. */
@@ -52,7 +53,7 @@ void signing_wanted_sizes(const struct signing *signing, struct recovery_sizes *
 
 /* Compares last signed note, mark and tree. E_CORRUPT when the note signed last is not of this
  * tree or lies beyond the journal: the journal has lost what was signed. The verdict on the mark is
- * in *check, with words in `err` when it failed. */
+ * in *check, with words in `err` when it is one of the last two. */
 MUST_USE enum err_code signing_check_start(struct signing *signing,
                                            const struct recovered *recovered,
                                            struct journal *journal, struct tiles *tiles,

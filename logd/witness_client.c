@@ -28,9 +28,12 @@ struct exchange {
 
     bool is_busy;
     bool is_look;
-    bool has_hint;    /* it has told its size, and was asked again */
-    bool is_claim;    /* it refused in a way that says: another history */
-    uint64_t claimed; /* a larger size that it says it holds; 0: none */
+    bool has_cosigned;  /* of a look, as below */
+    bool has_forgotten; /* in this run: it took a note as its first, though it had cosigned one */
+    struct published_tree *last_signed; /* or NULL; held */
+    bool has_hint;                      /* it has told its size, and was asked again */
+    bool is_claim;                      /* it refused in a way that says: another history */
+    uint64_t claimed;                   /* a larger size that it says it holds; 0: none */
     struct published_tree *tree;
     uint64_t old_size;
     struct buf bytes; /* a request, or a reply */
@@ -66,11 +69,13 @@ static const char *name_of(const struct exchange *exchange)
 static void finish(struct exchange *exchange, struct witness_result *result)
 {
     struct witness_client *client = exchange->client;
-    struct published_tree *tree = exchange->tree;
+    struct published_tree *tree = exchange->tree, *last_signed = exchange->last_signed;
     exchange->is_busy = false;
     exchange->tree = NULL;
+    exchange->last_signed = NULL;
     client->options.on_done(client->options.ctx, exchange->witness, result);
     published_tree_release(tree);
+    published_tree_release(last_signed);
     if (!exchange->is_busy) { /* on_done may have begun the next */
         buf_clear(&exchange->bytes);
     }
@@ -180,6 +185,23 @@ static void on_compared(void *arg)
     }
 }
 
+static void prove(struct exchange *exchange);
+
+/* It has no note to show. Whatever was signed before is shown to it, which makes no new signature. */
+static void look_by_post(struct exchange *exchange)
+{
+    struct witness_result result = { .outcome = WITNESS_CONSISTENT };
+    if (exchange->last_signed == NULL) { /* a new log, of which nobody can hold anything */
+        finish(exchange, &result);
+        return;
+    }
+    published_tree_release(exchange->tree);
+    exchange->tree = exchange->last_signed;
+    exchange->last_signed = NULL;
+    exchange->old_size = 0; /* so that the proof is empty */
+    prove(exchange);
+}
+
 static void on_note(void *ctx, enum err_code code, struct http_reply *reply, const struct err *err)
 {
     struct exchange *exchange = ctx;
@@ -193,8 +215,7 @@ static void on_note(void *ctx, enum err_code code, struct http_reply *reply, con
     } else if (code != E_OK) {
         fail_transfer(exchange, code, err);
     } else if (reply->status == 404) {
-        struct witness_result result = { .outcome = WITNESS_CONSISTENT };
-        finish(exchange, &result);
+        look_by_post(exchange);
     } else {
         snprintf(exchange->problem, sizeof exchange->problem, "answered %d", reply->status);
         fail_refused(exchange);
@@ -251,13 +272,16 @@ static void on_verified(void *arg)
         log_event(LOG_LEVEL_WARN, "witness_failed", "witness=%s kind=%s problem=%s",
                   log_quoted_str(name_of(exchange)).text, witness_failure_labels[result.failure],
                   log_quoted_str(result.problem).text);
+    } else if (exchange->is_look && exchange->has_cosigned) {
+        exchange->has_forgotten = true;
+        fail(exchange, WITNESS_CLAIM, "has forgotten what it cosigned");
+        return;
     } else {
         exchange->held = exchange->tree->checkpoint.size;
+        result.outcome = exchange->is_look ? WITNESS_CONSISTENT : WITNESS_COSIGNED;
     }
     finish(exchange, &result);
 }
-
-static void prove(struct exchange *exchange);
 
 /* The size that it says it holds, in place of the one that it was asked with. */
 static bool take_hint(struct exchange *exchange, const struct http_reply *reply, uint64_t *hint)
@@ -268,8 +292,34 @@ static bool take_hint(struct exchange *exchange, const struct http_reply *reply,
            *hint != exchange->old_size;
 }
 
+/* A size that it holds, of what was signed by then, is the answer that a look hopes for. */
+static void on_look_refused(struct exchange *exchange, const struct http_reply *reply)
+{
+    struct witness_result result = { .outcome = WITNESS_CONSISTENT };
+    if (!take_hint(exchange, reply, &result.size)) {
+        snprintf(exchange->problem, sizeof exchange->problem, "answered %d", reply->status);
+        fail(exchange, WITNESS_REFUSED, exchange->problem);
+        return;
+    }
+    if (exchange->has_forgotten) { /* what it holds now it has from the look before */
+        fail(exchange, WITNESS_CLAIM, "has forgotten what it cosigned");
+        return;
+    }
+    if (result.size > exchange->tree->checkpoint.size) {
+        log_event(LOG_LEVEL_WARN, "witness_ahead", "witness=%s size=%llu signed=%llu",
+                  log_quoted_str(name_of(exchange)).text, (unsigned long long)result.size,
+                  (unsigned long long)exchange->tree->checkpoint.size);
+        result.outcome = WITNESS_AHEAD;
+    }
+    finish(exchange, &result);
+}
+
 static void on_refused(struct exchange *exchange, const struct http_reply *reply)
 {
+    if (exchange->is_look) {
+        on_look_refused(exchange, reply);
+        return;
+    }
     uint64_t hint = 0, size = exchange->tree->checkpoint.size;
     bool has_hint = take_hint(exchange, reply, &hint);
     if (has_hint && hint <= size && !exchange->has_hint) {
@@ -381,10 +431,15 @@ void witness_client_ask(struct witness_client *client, size_t witness, struct pu
     prove(exchange);
 }
 
-void witness_client_look(struct witness_client *client, size_t witness, struct published_tree *tree)
+void witness_client_look(struct witness_client *client, size_t witness,
+                         const struct witness_look *look)
 {
-    struct exchange *exchange = begin(client, witness, tree);
+    struct exchange *exchange = begin(client, witness, look->tree);
     exchange->is_look = true;
+    exchange->has_cosigned = look->has_cosigned;
+    if (look->last_signed != NULL) {
+        exchange->last_signed = published_tree_hold(look->last_signed);
+    }
     get_note(exchange);
 }
 
@@ -449,6 +504,7 @@ static void on_work_closed(void *ctx)
     for (size_t i = 0; i < client->count; i++) {
         struct exchange *exchange = &client->exchanges[i];
         published_tree_release(exchange->tree);
+        published_tree_release(exchange->last_signed);
         buf_clear(&exchange->bytes);
         mem_free(exchange->lines);
         mem_free(exchange->post_url);

@@ -48,7 +48,7 @@ extern const char *const witness_failure_labels[WITNESS_FAILURE_KINDS];
 
 enum witness_outcome {
     WITNESS_COSIGNED,     /* lines, among them its own */
-    WITNESS_CONSISTENT,   /* of a look: it holds nothing, or a note that our tree agrees with */
+    WITNESS_CONSISTENT,   /* of a look: it holds nothing, or no more than our tree has */
     WITNESS_AHEAD,        /* size: it holds a newer note of ours, or says so, of durable entries */
     WITNESS_CONTRADICTED, /* note: under our key, and our tree contradicts it */
     WITNESS_FAILED,       /* failure, problem */
@@ -83,10 +83,19 @@ struct witness_client *witness_client_new(const struct witness_client_options *o
  * on_done, never from here. Requires a URL, and that the witness is not busy. */
 void witness_client_ask(struct witness_client *client, size_t witness, struct published_tree *tree);
 
-/* Asks which note it holds, and compares it with the tree, which is all that we have: CONSISTENT,
- * CONTRADICTED or FAILED. Likewise. */
+/* What a witness is asked when it is only looked at. */
+struct witness_look {
+    struct published_tree *tree; /* all that we have: what it holds is compared with it */
+    struct published_tree
+        *last_signed;  /* the newest note, with the log's line; NULL: there is none */
+    bool has_cosigned; /* we hold a cosignature of it, of some entries */
+};
+
+/* Asks which note it holds, and compares it with the tree. A 404 says nothing, since not all witnesses
+ * have the monitoring GET: such a one is then sent the note signed last as if it held none, which tells
+ * whether it holds a larger one. CONSISTENT, AHEAD, CONTRADICTED or FAILED. Likewise. */
 void witness_client_look(struct witness_client *client, size_t witness,
-                         struct published_tree *tree);
+                         const struct witness_look *look);
 
 /* What it is known to hold, from elsewhere. */
 void witness_client_holds(struct witness_client *client, size_t witness, uint64_t size);

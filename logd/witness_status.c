@@ -17,7 +17,13 @@ const char *witness_status_problem(const struct witness_status *status)
     if (status->problem[0] != 0) {
         return status->problem;
     }
-    return status->is_askable ? "has not answered yet" : "has brought nothing yet";
+    if (!status->is_askable) {
+        return status->timestamp == 0 ? "by file, has brought nothing yet" : "by file";
+    }
+    if (status->is_ahead) {
+        return "holds a newer checkpoint";
+    }
+    return status->has_answered ? "has not cosigned yet" : "has not answered yet";
 }
 
 int64_t witness_status_age_s(const struct witness_status *status, int64_t now_unix_s)
@@ -33,7 +39,8 @@ void witness_status_put(struct buf *out, const struct witness_status *status, in
 {
     buf_put_str(out, status->is_ok ? "ok" : witness_status_problem(status));
     if (status->timestamp != 0) {
-        buf_putf(out, "; cosigned size %llu, %lld s ago", (unsigned long long)status->size,
+        buf_putf(out, "%s cosigned size %llu, %lld s ago", status->is_askable ? ";" : ", last",
+                 (unsigned long long)status->size,
                  (long long)witness_status_age_s(status, now_unix_s));
     }
 }

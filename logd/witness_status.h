@@ -15,7 +15,9 @@ enum {
 struct witness_status {
     const char *name;      /* the policy's; good as long as that */
     bool is_askable;       /* else its cosignatures come as files */
-    bool is_ok;            /* it answered the last request with a cosignature */
+    bool is_ok;            /* it answered the last request with a cosignature; never of files */
+    bool has_answered;     /* ever, with what is no failure */
+    bool is_ahead;         /* its last answer: that it holds a newer checkpoint */
     uint64_t size;         /* cosigned last */
     uint64_t timestamp;    /* of it, seconds; 0: nothing yet */
     uint64_t cosignatures; /* that were new */
@@ -26,13 +28,15 @@ struct witness_status {
 
 uint64_t witness_status_failures(const struct witness_status *status); /* of all kinds */
 
-/* What keeps it from being ok, in words that follow its name. */
+/* What keeps it from being ok, in words that follow its name. Who brings files is neither ok nor not:
+ * the words say that. */
 const char *witness_status_problem(const struct witness_status *status);
 
 /* Seconds since it cosigned, by its clock and ours; -1: it has not. */
 int64_t witness_status_age_s(const struct witness_status *status, int64_t now_unix_s);
 
-/* One line without its name, such as "timed out; cosigned size 12, 60 s ago". */
+/* One line without its name, such as "timed out; cosigned size 12, 60 s ago" or "by file, last cosigned
+ * size 12, 60 s ago". */
 void witness_status_put(struct buf *out, const struct witness_status *status, int64_t now_unix_s);
 
 #endif

@@ -215,11 +215,12 @@ class CosignSign(test_cli.Case):
         return self.write(name, request(*arguments))
 
     def check(self, path, size):
-        """A cosignature file is the checkpoint's text and one line that verifies."""
+        """A cosignature file is the checkpoint's text, the log's line, and one that verifies."""
         with open(path, encoding="utf-8") as file:
             text, lines = file.read().split("\n\n")
         self.assertEqual(text + "\n", text_at(LOG, size))
-        self.assertEqual(lines, self.server.key.line(text + "\n", NOW))
+        self.assertEqual(f"{text}\n\n{lines}",
+                         note_at(LOG, size) + self.server.key.line(text + "\n", NOW))
 
     def test_one_file(self):
         out = self.path("out")

@@ -27,6 +27,8 @@ except ImportError:
     grpc = None
 
 RECEIPT = "/courtroll.v1.Log/GetReceipt"
+EXPORT = "/courtroll.v1.Log/ExportCheckpoint"
+ADD = "/courtroll.v1.Log/AddCosignatures"
 DONE, VERDICT, REFUSED = 0, 1, 4
 EXPORTS_KEPT = 16
 
@@ -227,7 +229,8 @@ class Case(unittest.TestCase):
             if grpc is not None:
                 with Rpc(self.log.grpc) as rpc, open(proof, "wb") as file:
                     file.write(dict(fields(rpc.call(RECEIPT, field(1, index))))[1])
-                self.assertEqual(self.verify(proof, index, names, policy), size)
+                # Of the note with the most cosignatures, which may be an earlier one.
+                self.assertIn(self.verify(proof, index, names, policy), range(index + 1, size + 1))
 
 
 class TwoFileDrops(Case):
@@ -387,7 +390,8 @@ class Wrong(Case):
 
     def test_a_damaged_cosignature_is_not_taken(self):
         back = self.signed("f1", self.request)
-        rows = self.bring(*self.damaged(back), code=VERDICT)
+        text, line = text_of(back)
+        rows = self.bring(*self.damaged(self.write("bare", f"{text}\n{line}")), code=VERDICT)
         self.assertEqual({row["ok"] for row in rows}, {False})
         self.assertFalse(self.is_published())
         self.taken(back, 1)  # it was not there yet
@@ -477,12 +481,33 @@ class Wrong(Case):
             self.assertIn(text, read(os.path.join(kept, theirs[0])).decode())
             self.crash()  # and does not forget
 
+    @unittest.skipIf(grpc is None, "needs grpc for python")
+    def test_strangers_who_call_without_end_are_told_to_come_back_and_hold_nothing(self):
+        codes = grpc.StatusCode
+        note = tlog.signed(self.text, tlog.Key(self.log.origin, 1, bytes(32)))
+        sizes = b"".join(field(1, size) for size in range(64))
+        with Rpc(self.log.grpc) as rpc:
+            later = [rpc.method(path).future(message, timeout=60) for _ in range(300)
+                     for path, message in ((EXPORT, sizes), (ADD, field(1, note.encode())))]  # fmt: skip
+            got = {one.code() for one in later}
+            allowed = {codes.OK, codes.RESOURCE_EXHAUSTED, codes.PERMISSION_DENIED}
+            self.assertLessEqual(got, allowed)
+            self.assertIn(codes.OK, got)
+            for message in (b"\xff", field(1, b"no note"), field(1, note.encode())):
+                for _ in range(70):  # more than may be under way: each gives its place back
+                    with self.assertRaises(grpc.RpcError) as caught:
+                        rpc.call(ADD, message)
+                    self.assertNotEqual(caught.exception.code(), codes.RESOURCE_EXHAUSTED)
+            for _ in range(70):
+                rpc.call(EXPORT, sizes)
+        self.bring(self.signed("f1", self.request), self.signed("f2", self.request), wait=10)
+
     def test_a_strangers_line_of_the_logs_name_accuses_nobody(self):
         """Who has not the log's key cannot stop it, whatever a witness of the policy has cosigned."""
-        stranger = tlog.Key.new(self.log.origin)
+        stranger = tlog.Key(self.log.origin, 1, bytes(32))
         text = tlog.checkpoint_text(self.log.origin, 3, bytes(32))
         fork = tlog.signed(text, stranger)
-        line = self.witnesses["f1"].key.signature_line(text, int(time.time()))
+        line = self.witnesses["f1"].key.line(text, int(time.time()))
         path = self.write("fork", fork + line)
         self.assertIn("another root", self.bring(path, code=REFUSED)[0]["detail"])
         self.assertEqual(self.log.get("/readyz").status, 200)
@@ -558,6 +583,7 @@ class Optional(Case):
         self.assertEqual(self.export("later")[1]["size"], self.count)
         self.rounds(1)
         self.assertEqual(len(os.listdir(directory)), EXPORTS_KEPT)
+        self.crash()  # what was pushed out may be kept for a while, but not over a restart
         row = self.bring(self.signed("f1", files[0][0]), code=REFUSED)[0]
         self.assertIn("not kept any more", row["detail"])
         self.taken(self.signed("f1", files[1][0]), 1)

@@ -166,6 +166,28 @@ class Honest(Case):
         with open(path, "rb") as file:
             self.assertIn(b"w3.example", file.read())
 
+    @needs_grpc
+    def test_one_that_is_slower_than_the_rounds_counts_in_receipts(self):
+        slow = self.witnesses[2]
+        slow.slow_s = 0.7
+        self.set_mode("slow", slow)
+        self.witnessed()
+        receipt = ""
+
+        def has_line():
+            nonlocal receipt
+            self.witnessed()  # newer notes are published all the while
+            with Rpc(self.log.grpc) as rpc:
+                reply = fields(rpc.call("/courtroll.v1.Log/GetReceipt", field(1, 0)))
+            receipt = dict(reply)[1].decode()
+            return "w3.example" in receipt
+
+        wait_until(has_line, "a receipt with the slow one's line", timeout=20)
+        self.assertIn("w1.example", receipt)
+        size = int(receipt.partition("\nlog.example/test\n")[2].split("\n")[0])
+        self.assertLess(size, self.log.published_size())
+        self.assertFalse(self.is_degraded())
+
     def test_status_page_metrics_and_health_show_each_witness(self):
         self.witnessed()
         wait_until(lambda: all(self.line_of(w) for w in self.witnesses), "all three lines")
@@ -407,6 +429,40 @@ class StartCheck(Case):
         signed = os.path.join(self.log.data, "signed")
         self.assertEqual(read(signed).split("\n")[1], "2")
         self.assertEqual(self.log.request("POST", "/add", b"more").status, 503)
+
+    def test_a_restored_backup_is_noticed_by_witnesses_that_cannot_show_what_they_hold(self):
+        self.backup()
+        for witness in self.witnesses:
+            witness.has_get = False
+        self.log.start()
+        wait_until(lambda: "holds a newer checkpoint" in self.health(), "it says so")
+        self.assertEqual(self.log.get("/readyz").status, 503)
+        time.sleep(1)
+        self.assertEqual(self.log.get("/readyz").status, 503)
+        self.assertEqual(self.log.request("POST", "/add", b"more").status, 503)
+        self.assertEqual(read(os.path.join(self.log.data, "signed")).split("\n")[1], "2")
+
+    def test_witnesses_that_cannot_show_what_they_hold_pass_a_log_that_is_whole(self):
+        for witness in self.witnesses:
+            witness.has_get = False
+        self.log.restart()  # nobody has cosigned any entries yet
+        self.assertEqual(self.log.get("/readyz").status, 200)
+        self.witnessed()
+        wait_until(lambda: all(w.size() == 1 for w in self.witnesses), "all hold it")
+        self.log.restart()
+        wait_until(lambda: self.log.get("/readyz").status == 200, "it goes on")
+        self.witnessed()
+
+    def test_who_has_forgotten_what_it_cosigned_vouches_for_nothing(self):
+        self.witnessed()
+        wait_until(lambda: all(self.line_of(w) for w in self.witnesses), "all three lines")
+        self.assertEqual(self.log.stop(), 0)
+        for witness in self.witnesses:
+            witness.sizes, witness.notes, witness.roots = {}, {}, {}
+            witness.has_get = False
+        self.log.start()
+        self.assertEqual(self.log.get("/readyz").status, 503)
+        wait_until(lambda: "has forgotten what it cosigned" in self.health(), "it says so")
 
     def test_it_waits_for_a_blocking_set(self):
         """One of three that is silent is fine, two are not: a quorum could be made of them."""

@@ -294,6 +294,50 @@ static void round_paused_begins_nothing(void **state)
     assert_action(ROUND_TAKE_SNAPSHOT);
 }
 
+/* A contradiction that is met in the middle of a round: the signature must not follow. */
+static void round_paused_in_its_middle_is_not_signed_until_it_goes_on(void **state)
+{
+    (void)state;
+    round_init(&machine, INTERVAL, true, 0, 0);
+    news(0, 600);
+    assert_action(ROUND_TAKE_SNAPSHOT);
+    round_pause(&machine, true); /* SNAPPING */
+    stored(1, 512);
+    step(ROUND_SNAPSHOT, 2, 600, true);
+    assert_nothing();
+    step(ROUND_TICK, 9999, 0, true);
+    assert_nothing();
+    step(ROUND_DRAIN, 9999, 0, true);
+    assert_nothing();
+    round_pause(&machine, false);
+    step(ROUND_TICK, 10000, 0, true);
+    assert_action(ROUND_PREPARE);
+
+    round_init(&machine, INTERVAL, true, 0, 0);
+    news(0, 600);
+    step(ROUND_SNAPSHOT, 1, 600, true);
+    assert_nothing();
+    round_pause(&machine, true); /* STORING */
+    stored(2, 512);
+    assert_nothing();
+    news(3, 700);
+    assert_nothing();
+    round_pause(&machine, false);
+    step(ROUND_TICK, 4, 0, true);
+    assert_action(ROUND_PREPARE);
+}
+
+static void round_keeps_no_older_notes_without_witnesses(void **state)
+{
+    (void)state;
+    round_init(&machine, INTERVAL, true, 0, 0);
+    for (uint64_t size = 1; size < 100; size++) {
+        news(size * INTERVAL, size);
+        publish(size * INTERVAL, size);
+        assert_int_equal(machine.note_count, 1);
+    }
+}
+
 /* Whatever happens in whatever order: a size is prepared only on top of stored tiles, published sizes
  * do not fall, two rounds begin an interval apart, and in the end all is published. */
 static void round_invariants_hold_in_any_order(void **state)
@@ -364,6 +408,8 @@ int main(void)
         cmocka_unit_test(round_under_way_at_the_stop_is_followed_by_the_last),
         cmocka_unit_test(round_that_fails_at_the_stop_is_not_tried_without_a_pause),
         cmocka_unit_test(round_paused_begins_nothing),
+        cmocka_unit_test(round_paused_in_its_middle_is_not_signed_until_it_goes_on),
+        cmocka_unit_test(round_keeps_no_older_notes_without_witnesses),
         cmocka_unit_test(round_invariants_hold_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

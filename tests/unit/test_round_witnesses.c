@@ -269,9 +269,9 @@ static void round_late_cosignatures_publish_the_largest_that_has_a_quorum(void *
     assert_publishes(8);
     assert_true(machine.is_below_quorum);
     tell(ROUND_PUBLISHED, now, 0);
-    assert_false(has(ROUND_PUBLISH)); /* 6 is history */
-    assert_false(round_has_note(&machine, 6));
-    assert_false(round_has_note(&machine, 7));
+    assert_false(has(ROUND_PUBLISH));         /* 6 is history */
+    assert_true(round_has_note(&machine, 6)); /* which late cosignatures count for nevertheless */
+    assert_true(round_has_note(&machine, 7));
     cosign(now, 2, 9);
     assert_publishes(9);
     tell(ROUND_PUBLISHED, now, 0);
@@ -568,6 +568,105 @@ static void round_is_hurried_when_somebody_waits_for_a_note(void **state)
     assert_true(has(ROUND_TAKE_SNAPSHOT));
 }
 
+/* A caller of ExportCheckpoint that is in a loop does not make a round of each call. */
+static void round_is_hurried_at_most_once_a_second(void **state)
+{
+    (void)state;
+    struct policy_set all = { .has = { true, true, true } };
+    round_init(&machine, 3600 * 1000, true, 5, 0);
+    round_set_witnesses(&machine, policy, 1);
+    round_add_note(&machine, 5, &all);
+    begin(100, 6);
+    for (size_t i = 0; i < WITNESSES; i++) {
+        answer_well(110, i);
+    }
+    tell(ROUND_PUBLISHED, 120, 0);
+    tell(ROUND_NEWS, 130, 7);
+    tell(ROUND_HURRY, 130, 0);
+    assert_true(has(ROUND_TAKE_SNAPSHOT));
+    tell(ROUND_SNAPSHOT, 130, 7);
+    tell(ROUND_PREPARED, 130, 0);
+    answer_well(140, 0);
+    answer_well(140, 1);
+    tell(ROUND_PUBLISHED, 150, 0);
+    tell(ROUND_NEWS, 160, 8);
+    for (uint64_t now = 160; now < 130 + ROUND_HURRY_MS; now++) {
+        tell(ROUND_HURRY, now, 0);
+        assert_false(has(ROUND_TAKE_SNAPSHOT));
+        assert_wait(130 + ROUND_HURRY_MS);
+    }
+    tell(ROUND_TICK, 130 + ROUND_HURRY_MS, 0);
+    assert_true(has(ROUND_TAKE_SNAPSHOT));
+}
+
+/* After a change of the policy the published size may have to be published again: never a smaller one. */
+static void round_never_publishes_a_smaller_size(void **state)
+{
+    (void)state;
+    struct policy_set none = { .has = { false } }, one = { .has = { true } };
+    round_init(&machine, INTERVAL, false, 10, 0); /* 10 is served, and does not meet the policy */
+    round_set_witnesses(&machine, policy, 1);
+    round_add_note(&machine, 10, &none);
+    round_add_note(&machine, 7, &one);
+    round_pin(&machine, 7);
+    tell(ROUND_NEWS, 100, 10);
+    cosign(110, 1, 7);
+    assert_false(has(ROUND_PUBLISH));
+    cosign(120, 0, 10);
+    assert_false(has(ROUND_PUBLISH));
+    cosign(130, 1, 10);
+    assert_publishes(10);
+    tell(ROUND_PUBLISHED, 140, 0);
+    assert_int_equal(machine.published, 10);
+    cosign(150, 2, 7);
+    assert_false(has(ROUND_PUBLISH));
+}
+
+/* A witness that takes longer than a round counts for the notes that it was asked about. */
+static void round_keeps_the_last_64_notes_though_newer_ones_are_published(void **state)
+{
+    (void)state;
+    start(policy);
+    uint64_t now = 2000;
+    for (uint64_t size = 6; size < 106; size++, now += INTERVAL) {
+        begin(now, size);
+        answer_well(now + 1, 0);
+        answer_well(now + 1, 1);
+        tell(ROUND_PUBLISHED, now + 2, 0);
+        assert_int_equal(machine.published, size);
+    }
+    assert_int_equal(machine.note_count, ROUND_KEPT + 1);
+    for (uint64_t size = 6; size < 106; size++) {
+        assert_int_equal(round_has_note(&machine, size), size >= 105 - ROUND_KEPT);
+    }
+    cosign(now, 2, 70);
+    assert_false(has(ROUND_PUBLISH) || has(ROUND_MERGE)); /* that is for receipts only */
+    assert_int_equal(machine.published, 105);
+}
+
+static void round_with_nobody_to_ask_waits_for_the_interval_only(void **state)
+{
+    (void)state;
+    struct policy *files = witnesses_policy(WITNESSES, 7, "group g 2 w1 w2 w3\nquorum g\n");
+    start(files);
+    begin(2000, 6);
+    assert_false(has(ROUND_ASK));
+    assert_int_equal(machine.phase, ROUND_RESTING);
+    assert_true(machine.is_below_quorum);
+    tell(ROUND_NEWS, 2001, 7);
+    assert_wait(2000 + INTERVAL);
+    tell(ROUND_TICK, 2000 + INTERVAL, 0);
+    assert_true(has(ROUND_TAKE_SNAPSHOT));
+    tell(ROUND_SNAPSHOT, 3000, 7);
+    tell(ROUND_PREPARED, 3000, 0);
+    cosign(9000, 0, 7);
+    cosign(9000, 2, 7);
+    assert_publishes(7);
+    tell(ROUND_PUBLISHED, 9001, 0);
+    assert_false(machine.is_below_quorum);
+    policy_free(files);
+}
+
 /* Each of three witnesses cosigns, fails, lies or hangs, in each order: published if and only if two
  * have cosigned, and else the round ends in time. */
 static void round_every_outcome_in_every_order(void **state)
@@ -635,6 +734,10 @@ int main(void)
         cmocka_unit_test(round_keeps_64_notes_and_those_that_are_pinned),
         cmocka_unit_test(round_goes_on_with_the_notes_of_an_earlier_run),
         cmocka_unit_test(round_is_hurried_when_somebody_waits_for_a_note),
+        cmocka_unit_test(round_is_hurried_at_most_once_a_second),
+        cmocka_unit_test(round_never_publishes_a_smaller_size),
+        cmocka_unit_test(round_keeps_the_last_64_notes_though_newer_ones_are_published),
+        cmocka_unit_test(round_with_nobody_to_ask_waits_for_the_interval_only),
         cmocka_unit_test(round_every_outcome_in_every_order),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

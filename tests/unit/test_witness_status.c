@@ -27,8 +27,17 @@ static void witness_status_says_how_it_is_doing(void **state)
     assert_words(&status, "has not answered yet");
     assert_int_equal(witness_status_age_s(&status, 1000), -1);
     status.is_askable = false;
-    assert_words(&status, "has brought nothing yet");
-    status = (struct witness_status){ .is_ok = true, .size = 12, .timestamp = 940 };
+    assert_words(&status, "by file, has brought nothing yet");
+    status.size = 12;
+    status.timestamp = 940;
+    assert_words(&status, "by file, last cosigned size 12, 60 s ago");
+    assert_string_equal(witness_status_problem(&status), "by file");
+    status = (struct witness_status){ .is_askable = true, .has_answered = true };
+    assert_words(&status, "has not cosigned yet");
+    status.is_ahead = true;
+    assert_words(&status, "holds a newer checkpoint");
+    status =
+        (struct witness_status){ .is_askable = true, .is_ok = true, .size = 12, .timestamp = 940 };
     assert_words(&status, "ok; cosigned size 12, 60 s ago");
     assert_string_equal(witness_status_problem(&status), "");
     status.is_ok = false;

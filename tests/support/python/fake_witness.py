@@ -83,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, other.note().encode())
         with witness.lock:
             note = witness.notes.get(self.path.split("/")[1])
-        if not self.path.endswith("/checkpoint") or note is None:
+        if not self.path.endswith("/checkpoint") or note is None or not witness.has_get:
             return self.answer(404)
         return self.answer(200, note)
 
@@ -156,6 +156,7 @@ class FakeWitness:
         self.key = tlog.Key(f"{name}.example", tlog.COSIGNATURE)
         self.mode = "good"
         self.slow_s = 1
+        self.has_get = True  # else the monitoring GET is a 404, as with other witness software
         self.redirect_to = ""
         self.sizes, self.notes, self.roots = {}, {}, {}
         self.posts = self.gets = 0
