@@ -26,8 +26,8 @@ struct settings {
     const char *peers[GUARD_PEERS_MAX]; /* URLs */
     uint64_t peer_wait_seconds;
     uint64_t peer_poll_seconds;
-    const char *mark_path;              /* or NULL */
-    const char *tpm_nv_index;           /* or NULL */
+    const char *mark_path;    /* or NULL */
+    const char *tpm_nv_index; /* or NULL */
     bool is_start_unchecked;
     struct listen_settings listen;
     size_t bastion_count;

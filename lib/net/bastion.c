@@ -231,8 +231,10 @@ static void on_resolved(uv_getaddrinfo_t *resolving, int status, struct addrinfo
 static void resolve(struct bastion *bastion)
 {
     const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-    int rc = uv_getaddrinfo(bastion->loop, &bastion->resolving, on_resolved, bastion->host,
-                            bastion->port, &hints);
+    /* As in address.h: this name needs no resolver, which a small system may not have. */
+    const char *host = strcmp(bastion->host, "localhost") == 0 ? "127.0.0.1" : bastion->host;
+    int rc = uv_getaddrinfo(bastion->loop, &bastion->resolving, on_resolved, host, bastion->port,
+                            &hints);
     if (rc < 0) {
         struct err err;
         err_set(&err, E_IO, "%s: %s", bastion->host, uv_strerror(rc));
