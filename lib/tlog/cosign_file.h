@@ -9,7 +9,8 @@
  *                                       an empty line
  *     <checkpoint note>
  *
- * The answer is a note of its own: the checkpoint's text with the witness's cosignature lines.
+ * The answer is a note of its own: the checkpoint's text with the log's line and the witness's
+ * cosignature lines.
  * Pure. Any thread.
  */
 #ifndef TLOG_COSIGN_FILE_H

@@ -64,7 +64,9 @@ class WitnessTls(unittest.TestCase):
             with open(back, encoding="utf-8") as file:
                 text, lines = file.read().split("\n\n")
             self.assertEqual(text + "\n", self.tree.text(size))
-            witness.times(text + "\n", lines)
+            log_line, *ours = lines.splitlines(keepends=True)
+            self.assertTrue(log_line.startswith("— log.example/tls "), log_line)
+            witness.times(text + "\n", "".join(ours))
 
     def test_tls(self):
         witness = self.witness()
