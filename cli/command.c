@@ -215,23 +215,29 @@ enum err_code command_read_policy(struct policy **out, const char *path, struct 
 enum err_code command_policy_log(const struct policy_log **out, const struct policy *policy,
                                  const char *url, struct err *err)
 {
-    size_t count = policy_log_count(policy);
-    if (count == 0) {
-        return err_set(err, E_MALFORMED, "the policy lists no log: add a line 'log VKEY'");
-    }
-    for (size_t i = 0; url != NULL && i < count; i++) {
+    size_t count = 0;
+    const struct policy_log *found = NULL;
+    for (size_t i = 0; i < policy_log_count(policy); i++) {
         const struct policy_log *log = policy_log_at(policy, i);
-        if (log->url != NULL && strcmp(log->url, url) == 0) {
+        if (policy_log_is_promise_key(policy, i)) {
+            continue;
+        }
+        if (url != NULL && log->url != NULL && strcmp(log->url, url) == 0) {
             *out = log;
             return E_OK;
         }
+        found = log;
+        count++;
+    }
+    if (count == 0) {
+        return err_set(err, E_MALFORMED, "the policy lists no log: add a line 'log VKEY'");
     }
     if (count > 1) {
         return err_set(err, E_MALFORMED,
                        "the policy lists %zu logs and none has this URL: use a policy of one log",
                        count);
     }
-    *out = policy_log_at(policy, 0);
+    *out = found;
     return E_OK;
 }
 

@@ -4,7 +4,7 @@
 #include "base/ascii.h"
 #include "base/limits.h"
 #include "base/metrics.h"
-#include "logd/archive.h"
+#include "store/archive.h"
 #include "logd/log_metrics.h"
 #include "logd/status_page.h"
 #include "net/html.h"

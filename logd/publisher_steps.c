@@ -1,7 +1,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "logd/archive.h"
+#include "store/archive.h"
 #include "logd/contradiction.h"
 #include "logd/exported.h"
 #include "logd/publisher_parts.h"

@@ -2,7 +2,7 @@
 
 #include "base/ascii.h"
 #include "base/log.h"
-#include "witness/child.h"
+#include "base/child.h"
 
 #include <stdio.h>
 
@@ -45,7 +45,7 @@ enum err_code tpm_init(struct tpm *out, const char *index, struct err *err)
 
 static enum err_code run_tool(char *const *argv, struct buf *out, struct err *err)
 {
-    enum err_code rc = child_run(argv, TPM_TIMEOUT_MS, out, err);
+    enum err_code rc = child_run(argv, (struct span){ 0 }, TPM_TIMEOUT_MS, out, err);
     if (rc == E_NOT_FOUND) {
         return err_set(err, E_IO, "%s is not installed: it comes with tpm2-tools", argv[0]);
     }

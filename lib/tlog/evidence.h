@@ -16,6 +16,23 @@
  * B. Both notes are signed by keys of the log, and hold only signature lines of such keys, one of each,
  * sorted by name, key ID and signature: every byte is signed or recomputed, and parse-then-format
  * gives the same bytes.
+ *
+ *     witness-equivocation              lines as of fork, but signed by one witness key: one line each
+ *
+ * (1) and (2) as fork; or (3) no root and no proof: A is smaller than B and its cosignature is later than
+ * B's. The texts are of one origin, whatever log that is.
+ *
+ *     promise-broken
+ *     note <bytes>                      the promise, one line by the promise key
+ *     note <bytes>                      B, lines by keys of the log
+ *     entry <index> <base64 leaf hash>  the leaf that is there, other than the one promised for this index
+ *     <base64 hash>                     its inclusion proof in B: 0..63 lines
+ *
+ *     observation
+ *     note <bytes>                      one line by the monitor's key
+ *
+ * whose text is "courtroll observation v1", then lines of code, origin (or "-"), subject (or "-"), unix time,
+ * summary, and, when it is about a note, "note <bytes>" and that note: proves nothing but who says it.
  * Pure. Any thread.
  */
 #ifndef TLOG_EVIDENCE_H
@@ -27,19 +44,30 @@
 #include "tlog/vkey.h"
 
 enum {
-    EVIDENCE_BYTES_MAX = 2 * 128 * 1024 + 16 * 1024
+    EVIDENCE_BYTES_MAX = 2 * 128 * 1024 + 16 * 1024 /* two notes and a proof */
 };
 
 enum evidence_kind {
-    EVIDENCE_FORK
+    EVIDENCE_FORK,
+    EVIDENCE_WITNESS_EQUIVOCATION,
+    EVIDENCE_PROMISE_BROKEN,
+    EVIDENCE_OBSERVATION,
 };
 
 struct evidence {
     enum evidence_kind kind;
-    struct span notes[2]; /* A and B, inside the bytes parsed */
-    bool has_proof;       /* form 2 */
-    struct hash root;     /* R' */
+    struct span notes[2]; /* A and B, inside the bytes parsed; promise and B; the observation */
+    bool has_proof;       /* form 2; promise-broken */
+    struct hash root;     /* R'; of promise-broken the leaf that is there */
+    uint64_t index;       /* promise-broken */
     struct proof proof;
+};
+
+/* What an observation says: spans inside its bytes. */
+struct evidence_observation {
+    struct span code, origin, subject, summary; /* origin and subject are empty for "-" */
+    uint64_t unix_s;
+    struct span note; /* empty: about none */
 };
 
 /* The form only. E_MALFORMED, also when formatting again would not give the same bytes. */
@@ -54,20 +82,50 @@ MUST_USE enum err_code evidence_put_fork(struct buf *out, struct span note_1, st
                                          const struct vkey *const *log_keys, size_t key_count,
                                          struct err *err);
 
+/* Two notes cosigned by `witness`, in either order; forms and errors as evidence_put_fork. Form (3) is made
+ * when root and proof are NULL and the sizes differ. */
+MUST_USE enum err_code evidence_put_equivocation(struct buf *out, struct span note_1,
+                                                 struct span note_2, const struct hash *root,
+                                                 const struct proof *proof,
+                                                 const struct vkey *witness, struct err *err);
+
+/* `promise` is signed by the promise key, `note` by keys of the log; `leaf` is what `proof` leads to at
+ * `index` in the note's tree. E_BAD_PROOF when that is what was promised, or nothing was. */
+MUST_USE enum err_code
+evidence_put_broken_promise(struct buf *out, struct span promise, struct span note, uint64_t index,
+                            const struct hash *leaf, const struct proof *proof,
+                            const struct vkey *promise_key, const struct vkey *const *log_keys,
+                            size_t key_count, struct err *err);
+
+/* Signed by `key`. The texts are one line each, without control characters; `note` may be empty, else it is a
+ * well-formed note. E_MALFORMED; E_TOO_LARGE; signing_key_sign's. */
+MUST_USE enum err_code evidence_put_observation(struct buf *out,
+                                                const struct evidence_observation *observation,
+                                                const struct signer *key, struct err *err);
+
 /* What verified evidence says. */
 struct evidence_verdict {
-    struct checkpoint checkpoints[2]; /* of A and B */
+    struct checkpoint checkpoints[2]; /* of A and B; of promise-broken only [1] */
     size_t keys[2];                   /* position of a key that signed A, and B */
     struct hash contradicted;         /* the other root at A's size: B's, or R' */
+    uint64_t timestamps[2];           /* witness-equivocation: of the two lines */
+    bool is_later_smaller;            /* witness-equivocation, form 3 */
+    struct hash promised, found;      /* promise-broken: leaf hashes */
+    struct evidence_observation observation;
 };
 
-/* E_OK: proved, for these keys. E_BAD_SIGNATURE when a note is not signed by any of them (see
- * note_verify), or has a line of another; E_BAD_PROOF when there is no contradiction; E_MALFORMED. */
+/* E_OK: proved, for these keys (of an observation: that is what the monitor says). `keys` may hold keys of any
+ * log, witness, promise or monitor: those count that fit by type and name (a log's and a promise's origin).
+ * E_BAD_SIGNATURE when a note is not signed by any of them (see note_verify), or has a line of another;
+ * E_BAD_PROOF when there is no contradiction; E_MALFORMED. */
 MUST_USE enum err_code evidence_verify(const struct evidence *evidence,
-                                       const struct vkey *const *log_keys, size_t key_count,
+                                       const struct vkey *const *keys, size_t key_count,
                                        struct evidence_verdict *out, struct err *err);
 
-/* The one name of a piece of evidence: SHA-256 of its bytes, and what it is about. */
-const char *evidence_kind_text(enum evidence_kind kind); /* "fork" */
+/* "fork", "witness-equivocation", "promise-broken", "observation" */
+const char *evidence_kind_text(enum evidence_kind kind);
+/* The origin that the evidence is about: of the first note that tells one; nothing is verified. Empty when an
+ * observation is about none, or nothing can be read. `out` has room for ORIGIN_BYTES_MAX. */
+void evidence_put_origin(struct buf *out, const struct evidence *evidence);
 
 #endif

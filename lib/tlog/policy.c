@@ -3,6 +3,8 @@
  * upward, and whatever is computed from members is computed in one pass, without recursion. */
 #include "tlog/policy.h"
 
+#include "tlog/promise.h"
+
 #include "base/alloc.h"
 #include "base/ascii.h"
 #include "tlog/lines.h"
@@ -476,6 +478,26 @@ const struct policy_log *policy_log_by_origin(const struct policy *policy, const
         }
     }
     return NULL;
+}
+
+const struct vkey *policy_promise_key(const struct policy *policy, const char *origin)
+{
+    for (size_t i = 0; i < policy->log_count; i++) {
+        if (promise_key_is_of(&policy->logs[i].vkey, origin)) {
+            return &policy->logs[i].vkey;
+        }
+    }
+    return NULL;
+}
+
+bool policy_log_is_promise_key(const struct policy *policy, size_t i)
+{
+    for (size_t k = 0; k < policy->log_count; k++) {
+        if (promise_key_is_of(&policy->logs[i].vkey, policy->logs[k].vkey.name)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 size_t policy_witness_count(const struct policy *policy)

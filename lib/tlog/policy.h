@@ -37,6 +37,11 @@ const struct hash *policy_hash(const struct policy *policy);
 size_t policy_log_count(const struct policy *policy);
 const struct policy_log *policy_log_at(const struct policy *policy, size_t i);
 const struct policy_log *policy_log_by_origin(const struct policy *policy, const char *origin);
+/* A policy may list the promise key of a log (promise.h) as one more log line: its name is that log's origin
+ * and "/promise". NULL when it does not. */
+const struct vkey *policy_promise_key(const struct policy *policy, const char *origin);
+/* Is log number `i` such a key, rather than a log? */
+bool policy_log_is_promise_key(const struct policy *policy, size_t i);
 size_t policy_witness_count(const struct policy *policy);
 const struct policy_witness *policy_witness_at(const struct policy *policy, size_t i);
 bool policy_has_quorum(const struct policy *policy); /* false: "quorum none" */

@@ -1,5 +1,5 @@
 #include "base/alloc.h"
-#include "logd/archive.h"
+#include "store/archive.h"
 #include "store/tiles_memory.h"
 #include "tests/support/entries.h"
 #include "tests/support/keys.h"

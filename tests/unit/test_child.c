@@ -1,4 +1,4 @@
-#include "witness/child.h"
+#include "base/child.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -26,7 +26,7 @@ static enum err_code run_shell(const char *script, uint32_t timeout_ms)
     char shell[] = "sh", option[] = "-c";
     char *argv[] = { shell, option, copy, NULL };
     buf_clear(&out);
-    enum err_code rc = child_run(argv, timeout_ms, &out, &err);
+    enum err_code rc = child_run(argv, (struct span){ 0 }, timeout_ms, &out, &err);
     free(copy);
     return rc;
 }
@@ -51,7 +51,7 @@ static void arguments_are_not_for_a_shell(void **state)
     (void)state;
     char tool[] = "printf", format[] = "%s", text[] = "$HOME; `id` > x";
     char *argv[] = { tool, format, text, NULL };
-    assert_int_equal(child_run(argv, TIMEOUT_MS, &out, &err), E_OK);
+    assert_int_equal(child_run(argv, (struct span){ 0 }, TIMEOUT_MS, &out, &err), E_OK);
     assert_true(span_is_str(buf_span(&out), text));
 }
 
@@ -76,7 +76,7 @@ static void missing_tool_is_told_apart(void **state)
     (void)state;
     char tool[] = "courtroll-no-such-tool";
     char *argv[] = { tool, NULL };
-    assert_int_equal(child_run(argv, TIMEOUT_MS, &out, &err), E_NOT_FOUND);
+    assert_int_equal(child_run(argv, (struct span){ 0 }, TIMEOUT_MS, &out, &err), E_NOT_FOUND);
 }
 
 static void too_much_output_ends_it(void **state)

@@ -1,4 +1,4 @@
-#include "witness/child.h"
+#include "base/child.h"
 
 #include "base/ascii.h"
 
@@ -23,6 +23,8 @@ struct child {
     pid_t pid;
     int fds[2]; /* what it says on standard output and error; -1: at its end */
     struct buf *texts[2];
+    int input_fd;      /* its standard input; -1: closed */
+    struct span input; /* what it is still to get there */
     uint64_t deadline_ms;
 };
 
@@ -42,7 +44,7 @@ static void close_fd(int *fd)
 }
 
 /* Its own process group, so that what it starts can be ended with it; no signal blocked or ignored. */
-static int spawn(struct child *child, char *const *argv, const int *writers)
+static int spawn(struct child *child, char *const *argv, int reader, const int *writers)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
@@ -50,7 +52,7 @@ static int spawn(struct child *child, char *const *argv, const int *writers)
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, reader, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, writers[0], STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, writers[1], STDERR_FILENO);
     posix_spawnattr_init(&attr);
@@ -64,10 +66,27 @@ static int spawn(struct child *child, char *const *argv, const int *writers)
     return rc;
 }
 
+/* Both ends of its standard input; ours does not block, and is closed at once when there is nothing to say. */
+static enum err_code open_input(struct child *child, int *reader, struct err *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return err_set_errno(err, E_IO, errno, "pipe");
+    }
+    *reader = ends[0];
+    child->input_fd = ends[1];
+    fcntl(child->input_fd, F_SETFL, O_NONBLOCK);
+    if (child->input.len == 0) {
+        close_fd(&child->input_fd);
+    }
+    return E_OK;
+}
+
 static enum err_code start(struct child *child, char *const *argv, struct err *err)
 {
     int writers[2] = { -1, -1 };
-    enum err_code rc = E_OK;
+    int reader = -1;
+    enum err_code rc = open_input(child, &reader, err);
     for (int i = 0; i < 2 && rc == E_OK; i++) {
         int ends[2];
         if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -77,10 +96,11 @@ static enum err_code start(struct child *child, char *const *argv, struct err *e
             writers[i] = ends[1];
         }
     }
-    int errnum = rc == E_OK ? spawn(child, argv, writers) : 0;
+    int errnum = rc == E_OK ? spawn(child, argv, reader, writers) : 0;
     if (errnum != 0) {
         rc = err_set_errno(err, errnum == ENOENT ? E_NOT_FOUND : E_IO, errnum, "%s", argv[0]);
     }
+    close_fd(&reader);
     close_fd(&writers[0]);
     close_fd(&writers[1]);
     return rc;
@@ -101,6 +121,20 @@ static enum err_code take(struct child *child, int i, struct err *err)
     return buf_append(child->texts[i], span_of(chunk, (size_t)n), err);
 }
 
+/* Writes what the pipe has room for. A tool that does not read to the end has not failed by that. */
+static void give(struct child *child)
+{
+    ssize_t n = write(child->input_fd, child->input.data, child->input.len);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (n < 0 || (size_t)n == child->input.len) {
+        close_fd(&child->input_fd);
+        return;
+    }
+    child->input = span_slice(child->input, (size_t)n, child->input.len - (size_t)n);
+}
+
 static enum err_code listen_to(struct child *child, struct err *err)
 {
     enum err_code rc = E_OK;
@@ -109,9 +143,13 @@ static enum err_code listen_to(struct child *child, struct err *err)
         if (now >= child->deadline_ms) {
             return err_set(err, E_TIMEOUT, "no answer in time");
         }
-        struct pollfd polled[2] = { { .fd = child->fds[0], .events = POLLIN },
-                                    { .fd = child->fds[1], .events = POLLIN } };
-        int count = poll(polled, 2, (int)(child->deadline_ms - now));
+        struct pollfd polled[3] = { { .fd = child->fds[0], .events = POLLIN },
+                                    { .fd = child->fds[1], .events = POLLIN },
+                                    { .fd = child->input_fd, .events = POLLOUT } };
+        int count = poll(polled, 3, (int)(child->deadline_ms - now));
+        if (count > 0 && polled[2].revents != 0) {
+            give(child);
+        }
         for (int i = 0; i < 2 && count > 0 && rc == E_OK; i++) {
             rc = polled[i].revents != 0 ? take(child, i, err) : E_OK;
         }
@@ -156,15 +194,19 @@ static enum err_code put_failure(const char *name, int status, const struct buf 
     return rc;
 }
 
-enum err_code child_run(char *const *argv, uint32_t timeout_ms, struct buf *out, struct err *err)
+enum err_code child_run(char *const *argv, struct span input, uint32_t timeout_ms, struct buf *out,
+                        struct err *err)
 {
     struct buf words = BUF_INIT(WORDS_MAX);
     struct child child = { .fds = { -1, -1 },
                            .texts = { out, &words },
+                           .input_fd = -1,
+                           .input = input,
                            .deadline_ms = now_ms() + timeout_ms };
     enum err_code rc = start(&child, argv, err);
     if (rc == E_OK) {
         rc = listen_to(&child, err);
+        close_fd(&child.input_fd);
         if (rc != E_OK) {
             err_wrap(err, "%s", argv[0]);
         }
@@ -176,6 +218,7 @@ enum err_code child_run(char *const *argv, uint32_t timeout_ms, struct buf *out,
             rc = put_failure(argv[0], status, &words, err);
         }
     }
+    close_fd(&child.input_fd);
     close_fd(&child.fds[0]);
     close_fd(&child.fds[1]);
     buf_clear(&words);

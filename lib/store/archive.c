@@ -1,7 +1,7 @@
 /* Sizes never fall from note to note, so the notes are found by halving: among the days, then the
  * hours of one, then its minutes. A clock that was set back breaks that order for a while; what is
  * found then is still above the index, but perhaps not the earliest. */
-#include "logd/archive.h"
+#include "store/archive.h"
 
 #include "base/alloc.h"
 #include "base/ascii.h"

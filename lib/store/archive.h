@@ -5,8 +5,8 @@
  * days a file keeps its first note only, for ever.
  * Blocks on the disk: a worker; one writer.
  */
-#ifndef LOGD_ARCHIVE_H
-#define LOGD_ARCHIVE_H
+#ifndef STORE_ARCHIVE_H
+#define STORE_ARCHIVE_H
 
 #include "base/buf.h"
 #include "store/tiles.h"
