@@ -13,6 +13,7 @@
 #define MONITOR_COMPARE_H
 
 #include "monitor/watched_log.h"
+#include "tlog/proof.h"
 
 enum compare_result {
     COMPARE_SAME,          /* the held size and root */
