@@ -246,3 +246,47 @@ int command_policy_failed(const struct output *output, const struct err *err)
     output_error(output, err);
     return err->code == E_NOT_FOUND || err->code == E_IO ? OUTPUT_IO : OUTPUT_USAGE;
 }
+
+/* "export" of "cosign export". */
+static const char *word_of(const struct command *command)
+{
+    return strchr(command->name, ' ') + 1;
+}
+
+static void print_word_help(FILE *file, const struct command *command,
+                            const struct command *const *words, size_t word_count)
+{
+    fprintf(file, "usage: courtroll %s %s\n\n%s\n\n%s\nWords:\n", command->name, command->arguments,
+            command->summary, command->text);
+    for (size_t i = 0; i < word_count; i++) {
+        fprintf(file, "  %-10s %s\n", word_of(words[i]), words[i]->summary);
+    }
+    fprintf(file, "\n'courtroll %s WORD --help' explains a word.\n\nExamples:\n%s", command->name,
+            command->examples);
+}
+
+int command_run_word(const struct command *command, const struct command *const *words,
+                     size_t word_count, int argc, char **argv)
+{
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        print_word_help(stdout, command, words, word_count);
+        return OUTPUT_DONE;
+    }
+    for (size_t i = 0; argc >= 2 && i < word_count; i++) {
+        if (strcmp(argv[1], word_of(words[i])) == 0) {
+            return words[i]->run(argc - 1, argv + 1);
+        }
+    }
+    struct buf known = BUF_INIT(1024);
+    for (size_t i = 0; i < word_count; i++) {
+        buf_putf(&known, "%s%s",
+                 i == 0               ? ""
+                 : i + 1 < word_count ? ", "
+                                      : " or ",
+                 word_of(words[i]));
+    }
+    int code = command_usage_error(command, "say %s first%s%s", buf_c_str(&known),
+                                   argc >= 2 ? ", not " : "", argc >= 2 ? argv[1] : "");
+    buf_clear(&known);
+    return code;
+}

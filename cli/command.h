@@ -48,8 +48,8 @@ struct command {
 
 /* The table of main.c. */
 extern const struct command append_command, bench_command, checkpoint_command, cosign_command,
-    fsck_command, keygen_command, policy_command, prove_command, status_command, verify_command,
-    verify_fork_command;
+    fsck_command, keygen_command, monitor_command, policy_command, prove_command, status_command,
+    verify_command, verify_fork_command;
 
 /* Exactly one of flag, text, texts, number is set; the variable keeps its value when the option is
  * not given. */
@@ -97,6 +97,11 @@ struct command_texts {
         .name = "tls-key", .argument = "FILE", .help = "its private key",                          \
         .text = &(address)->tls_key_path                                                           \
     }
+
+/* For a command whose first argument is one of several words, each a command of its own whose name is
+ * "COMMAND WORD": runs that one, or prints --help, whose examples are the command's, or what is wrong. */
+int command_run_word(const struct command *command, const struct command *const *words,
+                     size_t word_count, int argc, char **argv);
 
 /* The operands that are left, in order; point into argv. */
 struct command_line {

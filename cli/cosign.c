@@ -1,49 +1,15 @@
 /* cosign.c -- `courtroll cosign`: a command whose first argument is one of three words. */
 #include "cli/cosign.h"
 
-#include <stdio.h>
-
 static const struct command *const words[] = {
     &cosign_export_command,
     &cosign_sign_command,
     &cosign_import_command,
 };
 
-/* "export" of "cosign export": the names are what messages and --help call them. */
-static const char *word_of(const struct command *command)
-{
-    return strchr(command->name, ' ') + 1;
-}
-
-static void print_help(FILE *file)
-{
-    fprintf(file, "usage: courtroll cosign export|sign|import ...\n\n%s\n\n%s\nWords:\n",
-            cosign_command.summary, cosign_command.text);
-    for (size_t i = 0; i < COMMAND_COUNT(words); i++) {
-        fprintf(file, "  %-8s %s\n", word_of(words[i]), words[i]->summary);
-    }
-    fprintf(
-        file,
-        "\n'courtroll cosign WORD --help' explains a word.\n\nExamples:\n"
-        "  courtroll cosign export --log localhost:6963 --policy P --out cp.cosign-request \\\n"
-        "      --history exported\n"
-        "  courtroll cosign sign --witness http://localhost:6972 --out-dir back *.cosign-request\n"
-        "  courtroll cosign import --log localhost:6963 --policy P back/*.cosignature\n");
-}
-
 static int run(int argc, char **argv)
 {
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        print_help(stdout);
-        return OUTPUT_DONE;
-    }
-    for (size_t i = 0; argc >= 2 && i < COMMAND_COUNT(words); i++) {
-        if (strcmp(argv[1], word_of(words[i])) == 0) {
-            return words[i]->run(argc - 1, argv + 1);
-        }
-    }
-    return command_usage_error(&cosign_command, "say export, sign or import first%s%s",
-                               argc >= 2 ? ", not " : "", argc >= 2 ? argv[1] : "");
+    return command_run_word(&cosign_command, words, COMMAND_COUNT(words), argc, argv);
 }
 
 int cosign_parse_log(struct log_address *out, const char *text, const struct command *command)
@@ -78,5 +44,10 @@ const struct command cosign_command = {
             "\n"
             "Files may come late, twice, or in any order: a witness never signs a smaller tree\n"
             "after a larger one, and the log takes every cosignature on a size it exported.\n",
+    .examples =
+        "  courtroll cosign export --log localhost:6963 --policy P --out cp.cosign-request \\\n"
+        "      --history exported\n"
+        "  courtroll cosign sign --witness http://localhost:6972 --out-dir back *.cosign-request\n"
+        "  courtroll cosign import --log localhost:6963 --policy P back/*.cosignature\n",
     .run = run,
 };

@@ -67,3 +67,12 @@ void rpc_call_put_peer_host(struct rpc_call *call, struct buf *out)
     }
     gpr_free(peer);
 }
+
+bool rpc_call_is_local(struct rpc_call *call)
+{
+    struct address address;
+    char *peer = grpc_call_get_peer(call->core);
+    bool is_local = peer != NULL && parse_peer(&address, peer) && address_is_unix(&address);
+    gpr_free(peer);
+    return is_local;
+}
