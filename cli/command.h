@@ -49,7 +49,7 @@ struct command {
 /* The table of main.c. */
 extern const struct command append_command, bench_command, checkpoint_command, cosign_command,
     fsck_command, keygen_command, monitor_command, policy_command, prove_command, status_command,
-    verify_command, verify_fork_command;
+    verify_command, verify_evidence_command;
 
 /* Exactly one of flag, text, texts, number is set; the variable keeps its value when the option is
  * not given. */

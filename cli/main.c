@@ -8,9 +8,9 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &keygen_command, &append_command,      &checkpoint_command, &prove_command,
-    &verify_command, &verify_fork_command, &policy_command,     &cosign_command,
-    &fsck_command,   &status_command,      &bench_command,
+    &keygen_command, &append_command,          &checkpoint_command, &prove_command,
+    &verify_command, &verify_evidence_command, &policy_command,     &cosign_command,
+    &fsck_command,   &status_command,          &monitor_command,    &bench_command,
 };
 
 static void print_help(FILE *file)
@@ -18,7 +18,7 @@ static void print_help(FILE *file)
     fprintf(file, "usage: courtroll COMMAND [OPTION...] [ARGUMENT...]\n\n"
                   "Append to a transparency log, prove, verify and check.\n\nCommands:\n");
     for (size_t i = 0; i < COMMAND_COUNT(commands); i++) {
-        fprintf(file, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(file, "  %-16s %s\n", commands[i]->name, commands[i]->summary);
     }
     fprintf(file,
             "\n'courtroll COMMAND --help' explains a command, with examples.\n"

@@ -19,7 +19,7 @@ struct prove_earliest {
     struct buf note; /* owned */
     struct policy_verdict checkpoint;
     struct proof proof;
-    struct buf evidence; /* owned; with E_CONFLICT: a fork, for `courtroll verify-fork` */
+    struct buf evidence; /* owned; with E_CONFLICT: a fork, for `courtroll verify-evidence` */
 };
 
 /* The earliest archived checkpoint with entry `index` that meets the policy and is consistent with the

@@ -33,6 +33,10 @@ struct
     const char *smtp_user, *smtp_password_file;
     const char *monitor_name; /* the name of the monitor's key */
     const char *page_url;     /* of our page, for links; NULL: none */
+    uint32_t timeout_ms;      /* 0: ALERT_SINK_TIMEOUT_MS */
+    /* Sockets of journal and syslog, looked at before the libraries are called, which would lose the alert
+     * without a word. NULL: where the libraries have them. */
+    const char *journal_socket, *syslog_socket;
 };
 
 struct alert_sink;

@@ -19,4 +19,10 @@ struct courier_status {
 };
 void courier_read_status(struct courier *courier, struct courier_status *out);
 
+/* Has its sink taken a delivery of this alert? Known of the last COURIER_REMEMBERED_MAX. */
+enum {
+    COURIER_REMEMBERED_MAX = 1024
+};
+bool courier_has_delivered(struct courier *courier, const char *alert_id);
+
 #endif

@@ -30,6 +30,8 @@ struct history {
 void history_init(struct history *history);
 /* A sample whose time is not after the newest's replaces that one. */
 void history_add(struct history *history, int64_t unix_s, uint64_t size);
+/* Drops what is older than `before_s`, but for the newest of that: for a window that moves. */
+void history_forget(struct history *history, int64_t before_s);
 /* As stored. E_MALFORMED. */
 void history_put(struct buf *out, const struct history *history);
 MUST_USE enum err_code history_parse(struct history *out, struct span bytes, struct err *err);

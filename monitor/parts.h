@@ -12,6 +12,8 @@
 #include "monitor/vantage.h"
 
 struct self_test;
+struct heartbeat;
+struct monitor_metrics;
 
 struct monitor_parts {
     const struct signer *key;
@@ -29,8 +31,14 @@ struct monitor_parts {
     size_t peer_count;
     const struct vkey *peers[64]; /* who may exchange notes with us */
     uint64_t peer_notes_per_hour, checks_per_minute;
+    _Atomic int64_t
+        sink_failing_since_s[ALERT_SINKS_MAX]; /* 0: it is not; monitor_parts_health's */
     struct self_test *self_test;
-    struct work *work; /* a lane for what blocks, for the surfaces */
+    struct heartbeat *heartbeat;
+    struct monitor_metrics *metrics;
+    struct work *work; /* a lane for what blocks, for the surfaces: a log may be asked there */
+    struct work *
+        reads; /* one for what reads store and book only: a log that hangs does not hold up the page */
     struct private_paths private_paths;
     const char *control_path; /* the Unix socket on which acknowledging is allowed */
     const char *page_url;     /* or NULL */
@@ -50,5 +58,12 @@ struct monitor_health {
 void monitor_parts_health(struct monitor_parts *parts, struct monitor_health *out);
 /* Looked at since the start, all logs together. */
 uint64_t monitor_parts_entries(struct monitor_parts *parts);
+
+/* What strangers may read of sink number `i`: "2 webhook https://hooks.example", its place in the configuration,
+ * kind and host. The rest of such a URL may be a secret, and addresses are nobody's business. */
+enum {
+    MONITOR_SINK_LABEL_MAX = 160
+};
+void monitor_parts_put_sink(struct monitor_parts *parts, size_t i, struct buf *out);
 
 #endif

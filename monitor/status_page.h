@@ -13,10 +13,10 @@ enum {
     STATUS_PAGE_ALERTS_MAX = 200
 };
 
-void status_page_put(struct buf *out, struct monitor_parts *parts, int64_t now_s);
+void monitor_page_put(struct buf *out, struct monitor_parts *parts, int64_t now_s);
 
 /* A chart of size over time as SVG, with its numbers as text for those who cannot see it. Nothing with
  * fewer than two samples. `id` is unique on the page. */
-void status_page_put_chart(struct buf *out, const struct history *history, size_t id);
+void monitor_page_put_chart(struct buf *out, const struct history *history, size_t id);
 
 #endif

@@ -22,15 +22,24 @@ void html_put_escaped(struct buf *out, struct span text)
     }
 }
 
-void html_put_head(struct buf *out, struct span title)
+void html_put_body(struct buf *out, struct span title, const char *style)
 {
     buf_put_str(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-                     "<meta name=\"viewport\" content=\"width=device-width\">\n<title>");
+                     "<meta name=\"viewport\" content=\"width=device-width\">\n"
+                     "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
     html_put_escaped(out, title);
-    buf_put_str(out, "</title>\n<style>:root{color-scheme:light dark}"
-                     "body{font:16px/1.5 sans-serif;max-width:48em;margin:2em auto;padding:0 1em}"
-                     "th{text-align:left;padding-right:2em;font-weight:normal}"
-                     "pre{overflow-x:auto}</style></head>\n<body><h1>");
+    buf_put_str(out, "</title>\n<style>:root{color-scheme:light dark}");
+    buf_put_str(out, style);
+    buf_put_str(out, "</style></head>\n<body>");
+}
+
+void html_put_head(struct buf *out, struct span title)
+{
+    html_put_body(out, title,
+                  "body{font:16px/1.5 sans-serif;max-width:48em;margin:2em auto;padding:0 1em}"
+                  "th{text-align:left;padding-right:2em;font-weight:normal}"
+                  "pre{overflow-x:auto}");
+    buf_put_str(out, "<h1>");
     html_put_escaped(out, title);
     buf_put_str(out, "</h1>\n");
 }

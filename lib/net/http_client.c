@@ -2,10 +2,10 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "net/curl_parts.h"
 
 #include <assert.h>
 #include <curl/curl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <strings.h>
 #include <sys/queue.h>
@@ -31,6 +31,7 @@ struct http_transfer {
     struct http_reply reply;
     size_t header_bytes;
     bool is_encoded;       /* a Content-Encoding has been seen */
+    bool may_cut, is_cut;  /* a long body may be cut; it was */
     enum err_code refusal; /* why we stopped curl; E_OK when we did not */
     const char *refusal_text;
     char error[CURL_ERROR_SIZE];
@@ -59,7 +60,13 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 {
     struct http_transfer *transfer = ctx;
     size_t len = size * count; /* size is 1 */
-    if (len > buf_room(&transfer->reply.body)) {
+    size_t room = buf_room(&transfer->reply.body);
+    if (len > room && transfer->may_cut) {
+        buf_put(&transfer->reply.body, span_of(data, room));
+        transfer->is_cut = true;
+        return 0; /* ends the transfer: the rest need not come */
+    }
+    if (len > room) {
         return stop(transfer, E_TOO_LARGE, "reply is over the size limit");
     }
     buf_put(&transfer->reply.body, span_of(data, len));
@@ -108,22 +115,6 @@ static size_t on_header(char *data, size_t size, size_t count, void *ctx)
         transfer->reply.content_type[line.len] = 0;
     }
     return len;
-}
-
-/* A proxy from the environment is for others, never for what runs on this machine. */
-static bool is_loopback_url(const char *url)
-{
-    CURLU *parts = curl_url();
-    char *host = NULL;
-    bool is_loopback = false;
-    if (parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
-        is_loopback = strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-                      strcmp(host, "[::1]") == 0;
-    }
-    curl_free(host);
-    curl_url_cleanup(parts);
-    return is_loopback;
 }
 
 static void add_header(struct http_transfer *transfer, const char *text)
@@ -185,7 +176,7 @@ static void set_limits(struct http_transfer *transfer, const struct http_client_
     if (transfer->core->ca_file != NULL) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, transfer->core->ca_file);
     }
-    if (is_loopback_url(request->url)) {
+    if (curl_parts_is_loopback(request->url)) { /* no proxy for what runs here */
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
     }
 }
@@ -199,6 +190,7 @@ static struct http_transfer *transfer_start(struct core *core,
     assert(transfer->easy != NULL); /* out of memory */
     CURL *easy = transfer->easy;
     buf_init(&transfer->reply.body, request->reply_bytes_max);
+    transfer->may_cut = request->is_reply_cut;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, core->user_agent);
@@ -252,7 +244,7 @@ static enum err_code transfer_result(struct http_transfer *transfer, CURLcode re
     if (transfer->refusal != E_OK) {
         return err_set(err, transfer->refusal, "%s", transfer->refusal_text);
     }
-    if (result != CURLE_OK) {
+    if (result != CURLE_OK && !transfer->is_cut) {
         const char *text = transfer->error[0] != 0 ? transfer->error : curl_easy_strerror(result);
         return err_set(err, code_of(result), "%s", text);
     }
@@ -278,16 +270,9 @@ static struct http_transfer *core_next_done(struct core *core, CURLcode *result)
     return NULL;
 }
 
-static void init_curl(void)
-{
-    CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
-    assert(rc == CURLE_OK);
-}
-
 static void core_init(struct core *core, const struct http_client_options *options)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, init_curl);
+    curl_parts_init();
     core->multi = curl_multi_init();
     assert(core->multi != NULL); /* out of memory */
     const char *agent = options->user_agent;
@@ -573,11 +558,19 @@ enum err_code http_fetcher_get(struct http_fetcher *fetcher, const char *url,
     return fetch_one(fetcher, reply, err);
 }
 
+enum err_code http_fetcher_send(struct http_fetcher *fetcher,
+                                const struct http_client_request *request, struct http_reply *reply,
+                                struct err *err)
+{
+    assert(fetcher->core.in_flight == 0);
+    transfer_start(&fetcher->core, request);
+    return fetch_one(fetcher, reply, err);
+}
+
 enum err_code http_fetcher_post(struct http_fetcher *fetcher, const char *url, struct span body,
                                 size_t reply_bytes_max, uint32_t timeout_ms,
                                 struct http_reply *reply, struct err *err)
 {
-    assert(fetcher->core.in_flight == 0);
     const struct http_client_request request = {
         .method = "POST",
         .url = url,
@@ -585,8 +578,7 @@ enum err_code http_fetcher_post(struct http_fetcher *fetcher, const char *url, s
         .reply_bytes_max = reply_bytes_max,
         .timeout_ms = timeout_ms,
     };
-    transfer_start(&fetcher->core, &request);
-    return fetch_one(fetcher, reply, err);
+    return http_fetcher_send(fetcher, &request, reply, err);
 }
 
 size_t http_fetcher_in_flight(const struct http_fetcher *fetcher)

@@ -6,7 +6,7 @@
  * Proxies come from the environment, as for curl, but never for loopback hosts.
  *
  * A reply with any status is E_OK. Errors: E_MALFORMED (the URL, or not HTTP), E_TOO_LARGE,
- * E_TIMEOUT, E_IO (everything else on the way). libcurl shows in http_client.c only.
+ * E_TIMEOUT, E_IO (everything else on the way).
  */
 #ifndef NET_HTTP_CLIENT_H
 #define NET_HTTP_CLIENT_H
@@ -50,6 +50,7 @@ struct http_client_request {
     size_t header_count;
     struct span body;       /* for POST; Content-Type is up to `headers`, by default none is sent */
     size_t reply_bytes_max; /* of the body, decompressed */
+    bool is_reply_cut;      /* a longer body is cut there, instead of E_TOO_LARGE */
     uint32_t timeout_ms;    /* for all of it; 0 is the default of HTTP_CLIENT_TIMEOUT_MS */
 };
 
@@ -87,6 +88,11 @@ MUST_USE enum err_code http_fetcher_post(struct http_fetcher *fetcher, const cha
                                          struct span body, size_t reply_bytes_max,
                                          uint32_t timeout_ms, struct http_reply *reply,
                                          struct err *err);
+
+/* Any request; borrowed for the call. Otherwise as http_fetcher_get. */
+MUST_USE enum err_code http_fetcher_send(struct http_fetcher *fetcher,
+                                         const struct http_client_request *request,
+                                         struct http_reply *reply, struct err *err);
 
 /* Many at once: start as many as shall be in flight, take results with _next in whatever order they
  * come, start more. http_fetcher_get may not be mixed with transfers in flight. */

@@ -33,7 +33,8 @@
  *
  * whose text is "courtroll observation v1", then lines of code, origin (or "-"), subject (or "-"), unix time,
  * summary, and, when it is about a note, "note <bytes>" and that note: proves nothing but who says it.
- * Pure. Any thread.
+ * A code is a-z, 0-9 and hyphens behind a letter, so that no such text is a checkpoint.
+ * docs/evidence.md is for who writes another verifier. Pure. Any thread.
  */
 #ifndef TLOG_EVIDENCE_H
 #define TLOG_EVIDENCE_H
@@ -44,7 +45,10 @@
 #include "tlog/vkey.h"
 
 enum {
-    EVIDENCE_BYTES_MAX = 2 * 128 * 1024 + 16 * 1024 /* two notes and a proof */
+    EVIDENCE_BYTES_MAX = 2 * 128 * 1024 + 16 * 1024, /* two notes and a proof */
+    EVIDENCE_CODE_BYTES_MAX = 64,                    /* of the lines of an observation */
+    EVIDENCE_SUBJECT_BYTES_MAX = 1024,
+    EVIDENCE_SUMMARY_BYTES_MAX = 4096,
 };
 
 enum evidence_kind {
@@ -76,7 +80,9 @@ MUST_USE enum err_code evidence_parse(struct evidence *out, struct span bytes, s
 /* Makes a file of two notes under the log's keys, in either order, if they prove a fork; lines of
  * others are left out. `root` and `proof` are for form 2, else NULL. E_BAD_PROOF when they prove
  * nothing: then nothing is appended. Notes of one size need no proof, and it is left out. E_TOO_LARGE
- * over EVIDENCE_BYTES_MAX, or over out's room. Others as note_parse, note_verify, checkpoint_parse. */
+ * over EVIDENCE_BYTES_MAX, or over out's room. Others as note_parse, note_verify, checkpoint_parse.
+ * That `log_keys` are keys of this log is the caller's word, for logs whose keys have another name than the
+ * origin; evidence_verify counts those only that are named as the origin. */
 MUST_USE enum err_code evidence_put_fork(struct buf *out, struct span note_1, struct span note_2,
                                          const struct hash *root, const struct proof *proof,
                                          const struct vkey *const *log_keys, size_t key_count,
@@ -97,11 +103,16 @@ evidence_put_broken_promise(struct buf *out, struct span promise, struct span no
                             const struct vkey *promise_key, const struct vkey *const *log_keys,
                             size_t key_count, struct err *err);
 
-/* Signed by `key`. The texts are one line each, without control characters; `note` may be empty, else it is a
- * well-formed note. E_MALFORMED; E_TOO_LARGE; signing_key_sign's. */
+/* Signed by `key`, of type 0x01. The texts are one line each, without control characters and within the bounds
+ * above; code and summary are not empty; `note` may be empty, else it is a well-formed note. E_MALFORMED;
+ * E_TOO_LARGE; signing_key_sign's. */
 MUST_USE enum err_code evidence_put_observation(struct buf *out,
                                                 const struct evidence_observation *observation,
                                                 const struct signer *key, struct err *err);
+
+/* What an observation says; nothing is verified. Spans inside its bytes. E_MALFORMED, also for another kind. */
+MUST_USE enum err_code evidence_read_observation(struct evidence_observation *out,
+                                                 const struct evidence *evidence, struct err *err);
 
 /* What verified evidence says. */
 struct evidence_verdict {
@@ -116,8 +127,9 @@ struct evidence_verdict {
 
 /* E_OK: proved, for these keys (of an observation: that is what the monitor says). `keys` may hold keys of any
  * log, witness, promise or monitor: those count that fit by type and name (a log's and a promise's origin).
- * E_BAD_SIGNATURE when a note is not signed by any of them (see note_verify), or has a line of another;
- * E_BAD_PROOF when there is no contradiction; E_MALFORMED. */
+ * A key that is the promise key of another one given is neither a log's nor a monitor's; nothing tells a
+ * monitor's key from a log's. E_BAD_SIGNATURE when a note is not signed by any of them (see note_verify), or
+ * has a line of another; E_BAD_PROOF when there is no contradiction; E_MALFORMED; E_CONFLICT as note_verify. */
 MUST_USE enum err_code evidence_verify(const struct evidence *evidence,
                                        const struct vkey *const *keys, size_t key_count,
                                        struct evidence_verdict *out, struct err *err);

@@ -52,15 +52,17 @@ void compact_range_init(struct compact_range *range)
     range->size = 0;
 }
 
-void compact_range_append(struct compact_range *range, const struct hash *leaf,
-                          void (*on_node)(void *ctx, struct merkle_node node,
-                                          const struct hash *hash),
-                          void *ctx)
+void compact_range_append_node(
+    struct compact_range *range, uint8_t level, const struct hash *subtree,
+    void (*on_node)(void *ctx, struct merkle_node node, const struct hash *hash), void *ctx)
 {
-    assert(range->size < SIZE_VALUE_MAX);
+    assert(level < MERKLE_LEVELS_MAX - 1);
+    uint64_t entries = (uint64_t)1 << level;
+    assert(range->size % entries == 0);
+    assert(range->size <= SIZE_VALUE_MAX - entries);
     size_t count = bit_count(range->size);
-    struct merkle_node node = { 0, range->size };
-    struct hash hash = *leaf;
+    struct merkle_node node = { level, range->size >> level };
+    struct hash hash = *subtree;
     if (on_node != NULL) {
         on_node(ctx, node, &hash);
     }
@@ -73,7 +75,15 @@ void compact_range_append(struct compact_range *range, const struct hash *leaf,
         }
     }
     range->hashes[count] = hash;
-    range->size++;
+    range->size += entries;
+}
+
+void compact_range_append(struct compact_range *range, const struct hash *leaf,
+                          void (*on_node)(void *ctx, struct merkle_node node,
+                                          const struct hash *hash),
+                          void *ctx)
+{
+    compact_range_append_node(range, 0, leaf, on_node, ctx);
 }
 
 struct hash compact_range_root(const struct compact_range *range)

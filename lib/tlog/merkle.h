@@ -45,6 +45,13 @@ void compact_range_append(struct compact_range *range, const struct hash *leaf,
                           void (*on_node)(void *ctx, struct merkle_node node,
                                           const struct hash *hash),
                           void *ctx);
+
+/* Appends a complete subtree of 1 << level leaves by its root; `on_node` is told it and the nodes above
+ * it that become complete. Requires that size is a multiple of 1 << level, and that the new size is at
+ * most SIZE_VALUE_MAX. */
+void compact_range_append_node(
+    struct compact_range *range, uint8_t level, const struct hash *subtree,
+    void (*on_node)(void *ctx, struct merkle_node node, const struct hash *hash), void *ctx);
 struct hash compact_range_root(const struct compact_range *range);
 
 /* Where complete nodes come from: a tile directory, a mirror, memory. `get` may do I/O. */

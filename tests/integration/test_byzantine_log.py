@@ -2,7 +2,7 @@
 """An evil log against a witness that also serves an honest one.
 
 Whatever it sends: nothing is cosigned that is not of its one history, each contradiction that it signs ends
-as a file that `courtroll verify-fork` accepts, nothing that honest logs sign does, and the honest
+as a file that `courtroll verify-evidence` accepts, nothing that honest logs sign does, and the honest
 log's requests are all answered meanwhile.
 
 COURTROLL_BIN names the directory of the built programs; COURTROLL_LONG=1 makes it a minute of all at

@@ -65,8 +65,8 @@ class General(Case):
     def test_help_and_version(self):
         self.assertIn("Commands:", self.expect(0, "--help").stdout)
         self.assertRegex(self.expect(0, "--version").stdout, r"^courtroll \d+\.\d+\.\d+\n$")
-        for command in ("keygen", "checkpoint", "prove", "verify", "verify-fork", "policy", "fsck",
-                        "cosign", "cosign export", "cosign sign", "cosign import"):
+        for command in ("keygen", "checkpoint", "prove", "verify", "verify-evidence", "policy",
+                        "fsck", "cosign", "cosign export", "cosign sign", "cosign import"):
             text = self.expect(0, *command.split(), "--help").stdout
             self.assertTrue(text.startswith(f"usage: courtroll {command} "), text)
             self.assertIn("Examples:", text)

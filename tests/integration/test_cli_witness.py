@@ -66,7 +66,7 @@ class VerifyFork(test_cli.Case):
 
     def verify(self, code, words, text, policy=None):
         path = self.write("evidence", text)
-        arguments = ("verify-fork", path, "--policy", policy or self.policy)
+        arguments = ("verify-evidence", path, "--policy", policy or self.policy)
         out = self.expect(code, *arguments).stdout
         self.assertTrue(out.startswith(words), out)
         got = self.expect_json(code, *arguments)
@@ -138,14 +138,14 @@ class VerifyFork(test_cli.Case):
         good = self.one_size(60).encode()
         for at in range(0, len(good), 7):
             path = self.write("evidence", good[:at] + bytes([good[at] ^ 4]) + good[at + 1:])
-            done = test_cli.run("verify-fork", path, "--policy", self.policy)
+            done = test_cli.run("verify-evidence", path, "--policy", self.policy)
             self.assertEqual(done.returncode, 1, (at, done.stdout))
 
     def test_what_cannot_be_read_is_3(self):
-        self.expect(3, "verify-fork", self.path("none"), "--policy", self.policy)
-        self.expect(3, "verify-fork", self.write("e", self.one_size()), "--policy",
+        self.expect(3, "verify-evidence", self.path("none"), "--policy", self.policy)
+        self.expect(3, "verify-evidence", self.write("e", self.one_size()), "--policy",
                     self.path("none"))
-        self.expect(2, "verify-fork", self.write("e", self.one_size()))
+        self.expect(2, "verify-evidence", self.write("e", self.one_size()))
 
 
 class Witness(http.server.BaseHTTPRequestHandler):
@@ -447,7 +447,7 @@ class ProveEarliest(test_cli.Case):
                 got, _ = self.prove(1, log, 60)
                 self.assertIn("two histories", got["error"])
                 self.assertFalse(os.path.exists(self.path("p")))
-                got = self.expect_json(0, "verify-fork", self.path("p.fork"), "--policy",
+                got = self.expect_json(0, "verify-evidence", self.path("p.fork"), "--policy",
                                        self.policy)
                 self.assertEqual(got["form"], 2 if size < 300 else 1)
                 os.unlink(self.path("p.fork"))

@@ -21,7 +21,7 @@ SOURCE = os.environ.get("COURTROLL_SOURCE") or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "../.."
 )
 TIMEOUT_S = 180
-PORTS = (6962, 6963, 6971, 6972, 6973)
+PORTS = (6962, 6963, 6971, 6972, 6973, 6982, 6983)
 NEW_USER, NEW_NET = 0x10000000, 0x40000000
 FLAGS_GET, FLAGS_SET, UP = 0x8913, 0x8914, 1  # SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP
 

@@ -325,7 +325,7 @@ static void honest_notes_prove_nothing_with_any_proof_of_their_tree(void **state
         }
         struct proof proof = proof_of(honest, from, to);
         struct evidence evidence = {
-            EVIDENCE_FORK, { buf_span(&notes[m]), buf_span(&notes[n]) }, true, roots[root], proof
+            EVIDENCE_FORK, { buf_span(&notes[m]), buf_span(&notes[n]) }, true, roots[root], 0, proof
         };
         struct evidence_verdict verdict;
         struct err err;

@@ -1,4 +1,5 @@
 #include "base/ascii.h"
+#include "tests/support/death.h"
 #include "tests/support/reference.h"
 #include "tests/support/shared.h"
 #include "tests/support/vectors.h"
@@ -153,6 +154,93 @@ static void append_tells_each_node_once_from_the_leaf_upward(void **state)
         told.level_next = 0;
         compact_range_append(&range, &tree->leaves[n], check_node, &told);
         assert_int_equal(told.count, 2 * (n + 1) - (size_t)__builtin_popcountll(n + 1));
+    }
+}
+
+/* Every cut into aligned subtrees: `level` at most, where it fits, else leaf by leaf. */
+static void append_with_subtrees(struct compact_range *range, size_t to, unsigned level,
+                                 struct told *told)
+{
+    while (range->size < to) {
+        size_t lo = (size_t)range->size;
+        unsigned fits = level;
+        while (lo % ((size_t)1 << fits) != 0 || to - lo < (size_t)1 << fits) {
+            fits--;
+        }
+        struct hash subtree = reference_mth(tree, lo, lo + ((size_t)1 << fits));
+        told->size = lo + ((size_t)1 << fits) - 1; /* nodes complete with its last leaf */
+        told->level_next = (uint8_t)fits;
+        compact_range_append_node(range, (uint8_t)fits, &subtree, check_node, told);
+        assert_int_equal(told->level_next, __builtin_ctzll(~told->size) + 1);
+    }
+}
+
+static void whole_subtrees_append_as_their_leaves_would(void **state)
+{
+    (void)state;
+    for (unsigned level = 0; level <= 8; level++) {
+        for (size_t middle = 0; middle <= SIZE_MAX_TESTED; middle++) {
+            struct compact_range range;
+            struct told told = { 0 };
+            compact_range_init(&range);
+            append_with_subtrees(&range, middle, 0, &told);
+            append_with_subtrees(&range, SIZE_MAX_TESTED, level, &told);
+            struct hash root = compact_range_root(&range);
+            struct hash expected = reference_mth(tree, 0, SIZE_MAX_TESTED);
+            assert_hash_equal(&root, &expected);
+            assert_int_equal(range.size, SIZE_MAX_TESTED);
+        }
+    }
+}
+
+static void subtrees_append_up_to_the_largest_size(void **state)
+{
+    (void)state;
+    struct sparse sparse = sparse_make(0);
+    struct merkle_source source = sparse_source(&sparse);
+    for (uint8_t level = 0; level <= 62; level++) {
+        uint64_t entries = (uint64_t)1 << level;
+        uint64_t end = SIZE_VALUE_MAX - SIZE_VALUE_MAX % entries;
+        struct compact_range range;
+        struct err err;
+        assert_int_equal(compact_range_load(&range, &source, end - entries, &err), E_OK);
+        struct hash subtree = sparse_mth(&sparse, end - entries, end);
+        compact_range_append_node(&range, level, &subtree, NULL, NULL);
+        assert_true(range.size == end);
+        struct hash root = compact_range_root(&range);
+        struct hash expected = sparse_mth(&sparse, 0, end);
+        assert_hash_equal(&root, &expected);
+    }
+}
+
+static struct compact_range misused;
+static uint8_t misused_level;
+
+static void append_misused(void)
+{
+    compact_range_append_node(&misused, misused_level, &tree->leaves[0], NULL, NULL);
+}
+
+static void a_subtree_in_the_wrong_place_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t size;
+        uint8_t level;
+    } misuses[] = {
+        { 1, 1 },
+        { 128, 8 },
+        { 257, 8 },
+        { SIZE_VALUE_MAX, 0 },
+        { SIZE_VALUE_MAX - 255, 8 },
+        { 0, 63 },
+        { 0, 255 },
+        { (uint64_t)1 << 62, 62 },
+    };
+    for (size_t i = 0; i < sizeof misuses / sizeof misuses[0]; i++) {
+        misused.size = misuses[i].size;
+        misused_level = misuses[i].level;
+        assert_true(death_of(append_misused));
     }
 }
 
@@ -338,6 +426,9 @@ int main(void)
         cmocka_unit_test(every_way_to_the_root_gives_the_recursive_definition),
         cmocka_unit_test(roots_accumulate_to_the_vector),
         cmocka_unit_test(append_tells_each_node_once_from_the_leaf_upward),
+        cmocka_unit_test(whole_subtrees_append_as_their_leaves_would),
+        cmocka_unit_test(subtrees_append_up_to_the_largest_size),
+        cmocka_unit_test(a_subtree_in_the_wrong_place_is_refused),
         cmocka_unit_test(a_loaded_range_goes_on_as_if_it_had_never_stopped),
         cmocka_unit_test(every_aligned_range_gives_the_recursive_definition),
         cmocka_unit_test(an_error_of_the_source_is_passed_on_and_changes_nothing),

@@ -454,7 +454,7 @@ class EvilCase(unittest.TestCase):
 
     def verify_fork(self, content, policy=None):
         path = self.file("evidence-to-verify", content)
-        done = courtroll("verify-fork", path, "--policy", policy or self.policy)
+        done = courtroll("verify-evidence", path, "--policy", policy or self.policy)
         return done.returncode, done.stdout + done.stderr
 
     def assert_proved(self, item):

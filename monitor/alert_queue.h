@@ -1,0 +1,53 @@
+/* alert_queue.h -- the deliveries that wait for one sink, in order, in memory.
+ *
+ * What is in it is in the store too; alert_book sees to that. The owner of the book's lock only.
+ */
+#ifndef MONITOR_ALERT_QUEUE_H
+#define MONITOR_ALERT_QUEUE_H
+
+#include "monitor/alert_table.h"
+
+enum {
+    /* Above, what is over and was never told is dropped. Open alerts take less than half of it. */
+    ALERT_QUEUE_MAX = 10000,
+    ALERT_RETRY_MS_MIN = 1000,
+    ALERT_RETRY_MS_MAX = 5 * 60 * 1000,
+};
+
+struct alert_item {
+    TAILQ_ENTRY(alert_item) next;
+    uint64_t number;
+    enum delivery_event event;
+    struct alert_entry *entry;
+};
+
+struct alert_queue {
+    TAILQ_HEAD(, alert_item) items; /* by number */
+    size_t count;
+    size_t position; /* of the sink */
+    unsigned tries;  /* of the first */
+    uint64_t retry_at_ms;
+    uint64_t delivered, failures;
+};
+
+void alert_queue_init(struct alert_queue *queue, size_t position);
+void alert_queue_clear(struct alert_queue *queue); /* the entries are the table's */
+
+/* Requires a number above all others'. */
+void alert_queue_push(struct alert_queue *queue, uint64_t number, enum delivery_event event,
+                      struct alert_entry *entry);
+void alert_queue_remove(struct alert_queue *queue, struct alert_item *item); /* frees it */
+/* NULL: it is not there. */
+struct alert_item *alert_queue_find(const struct alert_queue *queue, uint64_t number);
+
+/* The first was tried in vain: when it is tried again. `random` is any number. */
+void alert_queue_fail(struct alert_queue *queue, uint64_t monotonic_ms, uint32_t random);
+/* The first was delivered. */
+void alert_queue_succeed(struct alert_queue *queue);
+
+/* Which alert's deliveries are to be dropped from a queue that is too long: the oldest that was opened and
+ * resolved untold; else a reminder; else the oldest that is resolved. Never what was opened and still is,
+ * and never the first, which may be under way. */
+struct alert_item *alert_queue_victim(const struct alert_queue *queue);
+
+#endif

@@ -1,0 +1,128 @@
+/* Another monitor: our newest notes for theirs.
+ *
+ * The answer's notes stand for themselves, each signed by its log, so it does not matter who sends them: of the
+ * answer only the form is checked. A message has room for so many notes; each round begins with another log, so
+ * that none is left out for ever. */
+#include "monitor/vantage_parts.h"
+
+#include "client/rpc_monitor.h"
+#include "monitor/note_exchange.h"
+
+enum {
+    REPLY_BYTES_MAX = NOTE_EXCHANGE_BYTES_MAX + 64 * 1024,
+};
+
+struct peer_state {
+    struct vantage *vantage;
+    struct rpc_monitor *monitor; /* owned; NULL: not connected */
+    size_t first;                /* the log that a message begins with */
+};
+
+static void *peer_open(struct vantage *vantage)
+{
+    struct peer_state *state = NEW(struct peer_state);
+    state->vantage = vantage;
+    return state;
+}
+
+static void peer_close(void *ctx)
+{
+    struct peer_state *state = ctx;
+    rpc_monitor_close(state->monitor);
+    mem_free(state);
+}
+
+/* -- ours -- */
+
+static enum err_code put_message(struct peer_state *state, struct buf *out, struct err *err)
+{
+    const struct vantage_options *options = &state->vantage->options;
+    struct buf held_notes[NOTE_EXCHANGE_MAX]; /* owned */
+    struct span notes[NOTE_EXCHANGE_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < options->log_count && count < NOTE_EXCHANGE_MAX; i++) {
+        struct held_tree held;
+        watched_log_held(options->logs[(state->first + i) % options->log_count].log, &held);
+        if (held.is_there && held.note.len > 0) {
+            held_notes[count] = held.note;
+            notes[count++] = buf_span(&held.note);
+        } else {
+            held_tree_clear(&held);
+        }
+    }
+    state->first = options->log_count > 0 ? (state->first + 1) % options->log_count : 0;
+    enum err_code rc =
+        note_exchange_put(out, options->key, vantage_now().unix_s, notes, count, err);
+    for (size_t i = 0; i < count; i++) {
+        buf_clear(&held_notes[i]);
+    }
+    return rc;
+}
+
+/* -- theirs -- */
+
+static enum err_code take_message(struct vantage *vantage, struct span bytes, struct err *err)
+{
+    struct note_exchange *theirs = NEW(struct note_exchange);
+    enum err_code rc = note_exchange_parse(theirs, bytes, err);
+    for (size_t i = 0; rc == E_OK && i < theirs->count && !vantage->is_stopping; i++) {
+        vantage_on_note(vantage, theirs->notes[i]);
+    }
+    mem_free(theirs);
+    return rc;
+}
+
+static enum err_code connect_to(struct peer_state *state, struct err *err)
+{
+    const struct log_address *address = &state->vantage->options.address;
+    const struct rpc_client_config config = {
+        .target = address->target,
+        .tls_ca_path = address->tls_ca_path,
+        .tls_cert_path = address->tls_cert_path,
+        .tls_key_path = address->tls_key_path,
+        .message_bytes_max = REPLY_BYTES_MAX,
+    };
+    return state->monitor != NULL
+               ? E_OK
+               : rpc_monitor_open(&state->monitor, &config, VANTAGE_TIMEOUT_MS / 2, err);
+}
+
+static enum err_code exchange(struct peer_state *state, struct buf *message, struct buf *reply,
+                              struct err *err)
+{
+    enum err_code rc = connect_to(state, err);
+    if (rc == E_OK) {
+        rc = put_message(state, message, err);
+    }
+    if (rc == E_OK) {
+        rc = rpc_monitor_exchange_notes(state->monitor, buf_span(message), VANTAGE_TIMEOUT_MS / 2,
+                                        reply, err);
+    }
+    return rc;
+}
+
+static void peer_ask(void *ctx, struct vantage_round *round)
+{
+    struct peer_state *state = ctx;
+    struct buf message = BUF_INIT(NOTE_EXCHANGE_BYTES_MAX);
+    struct buf reply = BUF_INIT(NOTE_EXCHANGE_BYTES_MAX);
+    struct err err;
+    enum err_code rc = exchange(state, &message, &reply, &err);
+    if (rc == E_OK) {
+        round->is_answered = true;
+        rc = take_message(state->vantage, buf_span(&reply), &err);
+        if (rc != E_OK) {
+            vantage_on_unusable(state->vantage);
+        }
+    } else if (rc == E_IO || rc == E_TIMEOUT || rc == E_UNAVAILABLE) {
+        rpc_monitor_close(state->monitor);
+        state->monitor = NULL;
+    }
+    if (rc != E_OK) {
+        vantage_round_fail(round, &err);
+    }
+    buf_clear(&message);
+    buf_clear(&reply);
+}
+
+const struct vantage_way vantage_peer = { peer_open, peer_ask, peer_close };
