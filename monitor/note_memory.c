@@ -57,15 +57,24 @@ static bool has_room(const struct note_memory *memory, bool is_rejected)
                        : memory->count - memory->rejected_count < NOTE_MEMORY_SLOTS_MAX;
 }
 
-/* Of a vantage, or the one of the log's own with this checkpoint; or NULL. */
-static struct note_slot *find_slot(struct note_memory *memory, const char *vantage,
-                                   const struct checkpoint *checkpoint)
+static struct note_slot *find_slot(struct note_memory *memory, const char *vantage, bool is_latest)
 {
     for (size_t i = 0; i < memory->count; i++) {
         struct note_slot *slot = &memory->slots[i];
-        if (vantage != NULL
-                ? !slot->is_rejected && strcmp(slot->vantage, vantage) == 0
-                : slot->is_rejected && checkpoint_is_equal(&slot->checkpoint, checkpoint)) {
+        if (!slot->is_rejected && slot->is_latest == is_latest &&
+            strcmp(slot->vantage, vantage) == 0) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static struct note_slot *find_rejected(struct note_memory *memory,
+                                       const struct checkpoint *checkpoint)
+{
+    for (size_t i = 0; i < memory->count; i++) {
+        struct note_slot *slot = &memory->slots[i];
+        if (slot->is_rejected && checkpoint_is_equal(&slot->checkpoint, checkpoint)) {
             return slot;
         }
     }
@@ -87,7 +96,7 @@ static size_t find_smallest(const struct note_memory *memory)
     return at;
 }
 
-static enum err_code add_slot(struct note_memory *memory, const char *vantage,
+static enum err_code add_slot(struct note_memory *memory, const char *vantage, bool is_latest,
                               const struct known_note *note, const struct monitor_time *now,
                               struct err *err)
 {
@@ -107,7 +116,7 @@ static enum err_code add_slot(struct note_memory *memory, const char *vantage,
         drop_slot(memory, at);
     }
     struct note_slot slot;
-    note_slot_init(&slot, vantage, note, now);
+    note_slot_init(&slot, vantage, is_latest, note, now);
     enum err_code rc = note_slot_write(&slot, memory->log, err);
     if (rc == E_OK) {
         append_slot(memory, &slot);
@@ -117,24 +126,30 @@ static enum err_code add_slot(struct note_memory *memory, const char *vantage,
     return rc;
 }
 
+/* The same checkpoint with more lines. */
 static bool is_better(const struct known_note *note, const struct note_slot *slot)
 {
-    const struct checkpoint *checkpoint = &note->verdict.checkpoint;
-    return checkpoint->size > slot->checkpoint.size ||
-           (checkpoint_is_equal(checkpoint, &slot->checkpoint) &&
-            note->log_line_count + note->witness_line_count > slot->line_count);
+    return checkpoint_is_equal(&note->verdict.checkpoint, &slot->checkpoint) &&
+           note->log_line_count + note->witness_line_count > slot->line_count;
 }
 
-/* After a failed write the store has the old note or the new one: either may wait. */
+/* What waits is not pushed out by what the vantage shows next: that has a slot of its own, where the newest
+ * stays. So a lie that was shown once is compared, whatever is shown after it. After a failed write the
+ * store has the old note or the new one: either may wait. */
 static enum err_code keep(struct note_memory *memory, const char *vantage,
                           const struct known_note *note, const struct monitor_time *now,
                           struct err *err)
 {
-    struct note_slot *slot = find_slot(memory, vantage, &note->verdict.checkpoint);
-    if (slot == NULL) {
-        return add_slot(memory, vantage, note, now, err);
+    const struct checkpoint *checkpoint = &note->verdict.checkpoint;
+    struct note_slot *slot = find_slot(memory, vantage, false);
+    bool is_latest = slot != NULL && !checkpoint_is_equal(checkpoint, &slot->checkpoint);
+    if (is_latest) {
+        slot = find_slot(memory, vantage, true);
     }
-    if (!is_better(note, slot)) {
+    if (slot == NULL) {
+        return add_slot(memory, vantage, is_latest, note, now, err);
+    }
+    if (checkpoint_is_equal(checkpoint, &slot->checkpoint) && !is_better(note, slot)) {
         return E_OK;
     }
     note_slot_replace(slot, note, now);
@@ -324,7 +339,7 @@ static enum err_code add_rejected(struct note_memory *memory, const struct known
                                   struct err *err)
 {
     pthread_mutex_lock(&memory->lock);
-    bool is_known = find_slot(memory, NULL, &note->verdict.checkpoint) != NULL;
+    bool is_known = find_rejected(memory, &note->verdict.checkpoint) != NULL;
     pthread_mutex_unlock(&memory->lock);
     if (is_known) {
         return E_OK;
@@ -339,7 +354,7 @@ static enum err_code add_rejected(struct note_memory *memory, const struct known
     }
     if (rc == E_OK) {
         pthread_mutex_lock(&memory->lock);
-        rc = keep(memory, NULL, note, now, err);
+        rc = add_slot(memory, NULL, false, note, now, err);
         pthread_mutex_unlock(&memory->lock);
     }
     return rc;
@@ -369,7 +384,7 @@ struct looking {
     uint64_t number;   /* of the slot looked at */
     /* A copy of it. */
     uint64_t revision;
-    bool is_rejected;
+    bool is_silent; /* rejected, or beside a note of the same vantage that waits for longer */
     char vantage[LOG_ADDRESS_MAX];
     struct buf note; /* owned */
     uint64_t size, wait_size, waited_s;
@@ -397,7 +412,8 @@ static bool copy_next(struct looking *looking)
     if (next != NULL) {
         looking->number = next->number;
         looking->revision = next->revision;
-        looking->is_rejected = next->is_rejected;
+        looking->is_silent = next->is_rejected ||
+                             (next->is_latest && find_slot(memory, next->vantage, false) != NULL);
         snprintf(looking->vantage, sizeof looking->vantage, "%s",
                  next->is_rejected ? log_itself : next->vantage);
         buf_reset(&looking->note);
@@ -427,7 +443,7 @@ static enum err_code clear_withheld(const struct looking *looking, struct err *e
 {
     const struct finding_sink *sink = &watched_log_options(looking->memory->log)->sink;
     char subject[FINDING_SUBJECT_MAX];
-    if (looking->is_rejected) {
+    if (looking->is_silent) {
         return E_OK;
     }
     put_subject(subject, looking->vantage);
@@ -473,7 +489,7 @@ static enum err_code raise_withheld(const struct looking *looking, const char *w
 {
     const struct watched_log_options *options = watched_log_options(looking->memory->log);
     uint64_t after_s = options->thresholds.withheld_after_s;
-    if (looking->is_rejected || after_s == 0 || looking->waited_s < after_s ||
+    if (looking->is_silent || after_s == 0 || looking->waited_s < after_s ||
         is_being_read(looking)) {
         return E_OK;
     }

@@ -1,7 +1,7 @@
 /* note_memory.h -- notes that wait: signed by the log, larger than what we could verify, or not comparable
  * yet. Bounded, whatever a log signs.
  *
- * One slot for each vantage (its newest note), and NOTE_MEMORY_REJECTED_MAX slots for notes of the log itself
+ * Two slots for each vantage (one of its notes until it is compared, and the newest), and NOTE_MEMORY_REJECTED_MAX slots for notes of the log itself
  * whose data did not hash to their root: the oldest stay, so that a lie once shown is compared when the tree
  * has grown past it. Kept in the store. A note that was compared leaves its slot.
  * `withheld` is raised when a note of a vantage is larger than the held tree for withheld_after_s; its subject
@@ -25,8 +25,8 @@ MUST_USE enum err_code note_memory_open(struct note_memory **out, struct watched
                                         struct err *err);
 void note_memory_free(struct note_memory *memory); /* NULL is fine */
 
-/* A note that `vantage` shows: compared at once; kept in its slot if it cannot be yet, and a kept one that is
- * smaller gives way. Errors and *out as compare_note. */
+/* A note that `vantage` shows: compared at once; kept in a slot if it cannot be yet: the first until it
+ * is compared, beside it the newest. Errors and *out as compare_note. */
 MUST_USE enum err_code note_memory_on_note(struct note_memory *memory, const char *vantage,
                                            struct span note, const struct monitor_time *now,
                                            struct compare_outcome *out, struct err *err);

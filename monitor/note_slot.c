@@ -41,11 +41,12 @@ static void take_note(struct note_slot *slot, const struct known_note *note)
     slot->line_count = note->log_line_count + note->witness_line_count;
 }
 
-void note_slot_init(struct note_slot *out, const char *vantage, const struct known_note *note,
-                    const struct monitor_time *now)
+void note_slot_init(struct note_slot *out, const char *vantage, bool is_latest,
+                    const struct known_note *note, const struct monitor_time *now)
 {
     *out = (struct note_slot){ .vantage = mem_strdup(vantage == NULL ? "" : vantage),
                                .is_rejected = vantage == NULL,
+                               .is_latest = is_latest,
                                .note = BUF_INIT(KNOWN_NOTE_BYTES_MAX),
                                .shown = note_clock_start(now),
                                .wait_size = note->verdict.checkpoint.size,
@@ -56,9 +57,11 @@ void note_slot_init(struct note_slot *out, const char *vantage, const struct kno
 void note_slot_replace(struct note_slot *slot, const struct known_note *note,
                        const struct monitor_time *now)
 {
-    if (note->verdict.checkpoint.size > slot->checkpoint.size) {
+    uint64_t size = note->verdict.checkpoint.size;
+    if (size != slot->checkpoint.size) {
         slot->shown = note_clock_start(now);
     }
+    slot->wait_size = size < slot->wait_size ? size : slot->wait_size;
     take_note(slot, note);
     slot->revision++;
 }
@@ -71,11 +74,24 @@ void note_slot_clear(struct note_slot *slot)
 
 /* -- the store -- */
 
-/* One key a vantage; of rejected notes one for each tree that the log claimed. */
+/* As stored. */
+enum {
+    KIND_FIRST,
+    KIND_REJECTED,
+    KIND_LATEST,
+    KIND_COUNT
+};
+
+static uint8_t kind_of(const struct note_slot *slot)
+{
+    return slot->is_rejected ? KIND_REJECTED : slot->is_latest ? KIND_LATEST : KIND_FIRST;
+}
+
+/* Two keys a vantage; of rejected notes one for each tree that the log claimed. */
 static void put_key(struct buf *out, const struct note_slot *slot, struct watched_log *log)
 {
     struct buf name = BUF_INIT(1 + 8 + HASH_BYTES + LOG_ADDRESS_MAX);
-    buf_put_u8(&name, slot->is_rejected);
+    buf_put_u8(&name, kind_of(slot));
     if (slot->is_rejected) {
         buf_put_u64(&name, slot->checkpoint.size);
         buf_put(&name, hash_span(&slot->checkpoint.root));
@@ -92,7 +108,7 @@ static void put_value(struct buf *out, const struct note_slot *slot)
 {
     struct span vantage = span_of_str(slot->vantage);
     assert(vantage.len < LOG_ADDRESS_MAX);
-    buf_put_u8(out, slot->is_rejected);
+    buf_put_u8(out, kind_of(slot));
     buf_put_u64(out, slot->wait_size);
     buf_put_u64(out, slot->waiting.since_s);
     buf_put_u64(out, slot->shown.since_s);
@@ -135,10 +151,10 @@ enum err_code note_slot_delete(const struct note_slot *slot, struct watched_log 
 
 static bool parse(struct note_slot *out, struct span bytes)
 {
-    uint8_t is_rejected;
+    uint8_t kind;
     uint16_t len;
     struct span vantage;
-    if (!span_take_u8(&bytes, &is_rejected) || is_rejected > 1 ||
+    if (!span_take_u8(&bytes, &kind) || kind >= KIND_COUNT ||
         !span_take_u64(&bytes, &out->wait_size) || !span_take_u64(&bytes, &out->waiting.since_s) ||
         !span_take_u64(&bytes, &out->shown.since_s) || !span_take_u16(&bytes, &len) ||
         len >= LOG_ADDRESS_MAX || !span_take(&bytes, len, &vantage) ||
@@ -149,7 +165,8 @@ static bool parse(struct note_slot *out, struct span bytes)
     char name[LOG_ADDRESS_MAX];
     memcpy(name, vantage.data, vantage.len);
     name[vantage.len] = 0;
-    out->is_rejected = is_rejected == 1;
+    out->is_rejected = kind == KIND_REJECTED;
+    out->is_latest = kind == KIND_LATEST;
     out->vantage = mem_strdup(name);
     buf_init(&out->note, KNOWN_NOTE_BYTES_MAX);
     buf_put(&out->note, bytes);

@@ -21,6 +21,7 @@ uint64_t note_clock_seconds(struct note_clock *clock, const struct monitor_time 
 
 struct note_slot {
     bool is_rejected; /* the log's own, whose data did not hash to it; else of a vantage */
+    bool is_latest;   /* what a vantage showed last, beside one of its notes that still waits */
     char *vantage;    /* owned; "" of a rejected one */
     struct buf note;  /* owned: what is kept of it (known_note.h) */
     struct checkpoint checkpoint;
@@ -33,9 +34,9 @@ struct note_slot {
 };
 
 /* Both copy. */
-void note_slot_init(struct note_slot *out, const char *vantage, const struct known_note *note,
-                    const struct monitor_time *now);
-/* Another note of the same vantage: a larger one begins to be shown, what waits goes on waiting. */
+void note_slot_init(struct note_slot *out, const char *vantage, bool is_latest,
+                    const struct known_note *note, const struct monitor_time *now);
+/* Another note of the same vantage: it begins to be shown, what waits goes on waiting. */
 void note_slot_replace(struct note_slot *slot, const struct known_note *note,
                        const struct monitor_time *now);
 void note_slot_clear(struct note_slot *slot);

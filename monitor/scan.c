@@ -226,15 +226,14 @@ static enum err_code join_batch(struct join *join, struct batch *batch, struct e
         if (rc != E_OK) {
             return rc;
         }
+        if (now_ms() - join->told_ms >= PROGRESS_MS) {
+            tell_progress(join);
+        }
     }
     if (batch->rc != E_OK) {
         *err = batch->err;
-        return batch->rc;
     }
-    if (now_ms() - join->told_ms >= PROGRESS_MS) {
-        tell_progress(join);
-    }
-    return E_OK;
+    return batch->rc;
 }
 
 /* The place of batch number `number`, made ready for hash_batch. */

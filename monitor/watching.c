@@ -4,6 +4,13 @@
 #include "monitor/together.h"
 #include "store/tiles_posix.h"
 
+enum {
+    /* Together less than the silence of a follower that health takes for a failure (parts.c): a log that hangs
+     * is found unreachable, and is no fault of ours. Enough for the largest bundle at 1 MB/s. */
+    REQUEST_TIMEOUT_MS = 25 * 1000,
+    REQUEST_TRIES = 2,
+};
+
 struct watching {
     struct watching_options options;
     struct tiles **archives;   /* of each log; owned; NULL: none is kept */
@@ -14,7 +21,7 @@ struct watching {
 
 static enum err_code open_reader(void *ctx, struct log_reader **out, struct err *err)
 {
-    return log_reader_open(out, ctx, err);
+    return log_reader_open_within(out, ctx, REQUEST_TIMEOUT_MS, REQUEST_TRIES, err);
 }
 
 static void add_source(struct watched_log_options *log, const struct log_address *address)

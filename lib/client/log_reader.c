@@ -58,6 +58,8 @@ static enum err_code directory_open(struct log_reader **out, const char *path, s
 struct http_reader {
     struct log_reader reader;
     struct http_fetcher *fetcher; /* owned */
+    uint32_t timeout_ms;          /* of a try */
+    unsigned tries;
     char prefix[LOG_ADDRESS_MAX];
 };
 
@@ -100,9 +102,10 @@ static enum err_code http_get(struct log_reader *reader, const char *path, struc
         return err_set(err, E_MALFORMED, "the URL of %s is too long", path);
     }
     unsigned wait_ms = FIRST_PAUSE_MS;
-    for (int try = 1;; try++, wait_ms *= 2) {
+    for (unsigned try = 1;; try++, wait_ms *= 2) {
         struct http_reply reply = { 0 };
-        enum err_code rc = http_fetcher_get(http->fetcher, url, buf_room(out), 0, &reply, err);
+        enum err_code rc =
+            http_fetcher_get(http->fetcher, url, buf_room(out), http->timeout_ms, &reply, err);
         int status = rc == E_OK ? reply.status : 0;
         if (rc == E_OK) {
             rc = check_reply(path, &reply, out, err);
@@ -110,7 +113,7 @@ static enum err_code http_get(struct log_reader *reader, const char *path, struc
         } else {
             err_wrap(err, "%s", url);
         }
-        if (try == TRIES || !is_worth_retrying(rc, status)) {
+        if (try >= http->tries || !is_worth_retrying(rc, status)) {
             return rc;
         }
         pause_ms(wait_ms);
@@ -126,10 +129,13 @@ static void http_close(struct log_reader *reader)
 
 static const struct log_reader_ops http_ops = { http_get, http_close };
 
-static void http_open(struct log_reader **out, const struct log_address *address)
+static void http_open(struct log_reader **out, const struct log_address *address,
+                      uint32_t timeout_ms, unsigned tries)
 {
     struct http_reader *http = NEW(struct http_reader);
     http->reader.ops = &http_ops;
+    http->timeout_ms = timeout_ms;
+    http->tries = tries;
     struct http_client_options options = { .ca_file = address->tls_ca_path };
     http->fetcher = http_fetcher_new(&options);
     snprintf(http->prefix, sizeof http->prefix, "%s", address->target);
@@ -141,11 +147,17 @@ static void http_open(struct log_reader **out, const struct log_address *address
 enum err_code log_reader_open(struct log_reader **out, const struct log_address *address,
                               struct err *err)
 {
+    return log_reader_open_within(out, address, HTTP_CLIENT_TIMEOUT_MS, TRIES, err);
+}
+
+enum err_code log_reader_open_within(struct log_reader **out, const struct log_address *address,
+                                     uint32_t timeout_ms, unsigned tries, struct err *err)
+{
     switch (address->kind) {
     case LOG_ADDRESS_DIRECTORY:
         return directory_open(out, address->target, err);
     case LOG_ADDRESS_HTTP:
-        http_open(out, address);
+        http_open(out, address, timeout_ms, tries);
         return E_OK;
     case LOG_ADDRESS_GRPC:
         break;

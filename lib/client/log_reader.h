@@ -29,6 +29,11 @@ struct log_reader_ops {
  * made yet. */
 MUST_USE enum err_code log_reader_open(struct log_reader **out, const struct log_address *address,
                                        struct err *err);
+/* Likewise for who cannot wait as long as that one does for a server that hangs: each try of a request ends after
+ * so long, whatever has come. A directory takes no notice. */
+MUST_USE enum err_code log_reader_open_within(struct log_reader **out,
+                                              const struct log_address *address,
+                                              uint32_t timeout_ms, unsigned tries, struct err *err);
 void log_reader_close(struct log_reader *reader); /* NULL is fine */
 
 /* Appends the file at `path`. */

@@ -1,11 +1,14 @@
-/* fuzz_evidence.c -- evidence: an honest log cannot be framed, and what is proved stays proved.
+/* fuzz_evidence.c -- evidence: the honest cannot be framed, and what is proved stays proved.
  *
- * An input starting with "courtroll" is a file; "@" and a letter in it stand for a whole note with
- * its "note BYTES" line: a to h are those of an honest log by size, A to H those of a fork. Any other
- * input is read as choices: of two sizes, of the roots that are signed there, and of a proof; all
- * hashes are from the tree of eight entries, or from nowhere. */
+ * An input starting with "courtroll" is a file; a mark and a letter in it stand for a whole note with
+ * its "note BYTES" line: "@" a log's checkpoint, a to h being those of an honest log by size, A to H those
+ * of a fork; "%" the same cosigned by a witness, each size later than the one before it; "&" a promise for
+ * the indices below, of the leaf that is there or of another; "~" what a monitor says about such a
+ * checkpoint. Any other input is read as choices: of two sizes, of the roots that are signed there, and of a
+ * proof; all hashes are from the tree of eight entries, or from nowhere. */
 #include "base/ascii.h"
 #include "tlog/evidence.h"
+#include "tlog/promise.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -20,8 +23,8 @@ enum {
 };
 
 static const char origin[] = "log.example";
-static struct signer log_signer, other_signer;
-static const struct vkey *log_keys[1];
+static struct signer log_signer, other_signer, promise_signer, witness_signer, monitor_signer;
+static const struct vkey *log_keys[1], *all_keys[5];
 static struct hash pool[POOL];
 
 /* MTH(D[lo:hi]), as RFC 6962 writes it; requires lo < hi. */
@@ -44,20 +47,30 @@ static struct hash honest_root(size_t size)
     return size == 0 ? merkle_empty_root() : range_hash(0, size);
 }
 
+static void make_signer(struct signer *out, const char *name, enum signature_type type,
+                        uint8_t secret)
+{
+    uint8_t seed[ED25519_SEED_BYTES] = { secret };
+    struct signing_key *key = signing_key_from_seed(seed);
+    struct ed25519_public public = signing_key_public(key);
+    *out = (struct signer){ vkey_make(name, type, &public), key };
+}
+
 static void set_up(void)
 {
     if (log_signer.key != NULL) {
         return;
     }
-    uint8_t seed[ED25519_SEED_BYTES] = { 1 };
-    struct signing_key *key = signing_key_from_seed(seed);
-    struct ed25519_public public = signing_key_public(key);
-    log_signer = (struct signer){ vkey_make(origin, SIGNATURE_ED25519, &public), key };
-    seed[0] = 2;
-    key = signing_key_from_seed(seed);
-    public = signing_key_public(key);
-    other_signer = (struct signer){ vkey_make("other", SIGNATURE_ED25519, &public), key };
-    log_keys[0] = &log_signer.vkey;
+    make_signer(&log_signer, origin, SIGNATURE_ED25519, 1);
+    make_signer(&other_signer, "other", SIGNATURE_ED25519, 2);
+    make_signer(&promise_signer, "log.example/promise", SIGNATURE_ED25519, 3);
+    make_signer(&witness_signer, "witness", SIGNATURE_COSIGNATURE, 4);
+    make_signer(&monitor_signer, "monitor", SIGNATURE_ED25519, 5);
+    log_keys[0] = all_keys[0] = &log_signer.vkey;
+    all_keys[1] = &other_signer.vkey;
+    all_keys[2] = &promise_signer.vkey;
+    all_keys[3] = &witness_signer.vkey;
+    all_keys[4] = &monitor_signer.vkey;
     for (size_t i = 0; i < POOL; i++) {
         size_t lo = i / LEAVES, hi = lo + 1 + i % LEAVES;
         memset(pool[i].bytes, (int)i, HASH_BYTES);
@@ -90,55 +103,143 @@ static void put_note(struct buf *out, size_t size, const struct hash *root, bool
     buf_clear(&text);
 }
 
-/* Parses, verifies, and makes the file again from what it says. */
-static enum err_code judge(struct span bytes, struct evidence_verdict *verdict)
+static enum err_code make_again(struct buf *out, const struct evidence *evidence, struct err *err)
 {
-    struct evidence evidence;
+    const struct hash *root = evidence->has_proof ? &evidence->root : NULL;
+    const struct proof *proof = evidence->has_proof ? &evidence->proof : NULL;
+    const struct span *notes = evidence->notes;
+    struct evidence_observation said;
+    enum err_code rc;
+    switch (evidence->kind) {
+    case EVIDENCE_FORK:
+        return evidence_put_fork(out, notes[1], notes[0], root, proof, log_keys, 1, err);
+    case EVIDENCE_WITNESS_EQUIVOCATION:
+        return evidence_put_equivocation(out, notes[1], notes[0], root, proof, all_keys[3], err);
+    case EVIDENCE_PROMISE_BROKEN:
+        return evidence_put_broken_promise(out, notes[0], notes[1], evidence->index, root, proof,
+                                           all_keys[2], log_keys, 1, err);
+    case EVIDENCE_OBSERVATION:
+        break;
+    }
+    rc = evidence_read_observation(&said, evidence, err);
+    assert(rc == E_OK);
+    return evidence_put_observation(out, &said, &monitor_signer, err);
+}
+
+/* Parses, verifies, and makes the file again from what it says. */
+static enum err_code judge(struct span bytes, struct evidence *evidence,
+                           struct evidence_verdict *verdict)
+{
     struct err err;
-    enum err_code rc = evidence_parse(&evidence, bytes, &err);
+    enum err_code rc = evidence_parse(evidence, bytes, &err);
     if (rc != E_OK) {
         assert(rc == E_MALFORMED);
         return rc;
     }
-    rc = evidence_verify(&evidence, log_keys, 1, verdict, &err);
-    struct buf again = BUF_INIT(EVIDENCE_BYTES_MAX);
-    enum err_code put =
-        evidence_put_fork(&again, evidence.notes[1], evidence.notes[0],
-                          evidence.has_proof ? &evidence.root : NULL,
-                          evidence.has_proof ? &evidence.proof : NULL, log_keys, 1, &err);
-    assert(rc != E_OK || put == E_OK);
-    assert(rc != E_OK || span_is_equal(buf_span(&again), bytes));
+    struct buf again = BUF_INIT(EVIDENCE_BYTES_MAX), about = BUF_INIT(ORIGIN_BYTES_MAX);
+    rc = evidence_verify(evidence, all_keys, 5, verdict, &err);
+    enum err_code put = make_again(&again, evidence, &err);
+    assert(rc != E_OK || put == E_OK || evidence->kind == EVIDENCE_OBSERVATION);
+    if (rc == E_OK && (evidence->kind != EVIDENCE_OBSERVATION || verdict->keys[0] == 4)) {
+        assert(span_is_equal(buf_span(&again), bytes));
+    }
     assert((put == E_OK) == (again.len > 0));
+    evidence_put_origin(&about, evidence);
     buf_clear(&again);
+    buf_clear(&about);
     return rc;
 }
 
 /* -- a file -- */
 
+/* A witness that lies about the tree lies about the time as well: the smaller, the later. */
+static void put_cosigned(struct buf *out, size_t size, const struct hash *root, bool is_lie)
+{
+    struct buf text = BUF_INIT(1024);
+    struct err err;
+    put_text(&text, size, root);
+    uint64_t time = 1700000000 + (is_lie ? 2 * LEAVES - size : size);
+    enum err_code rc = note_put_signed(out, buf_span(&text), &witness_signer, time, &err);
+    assert(rc == E_OK);
+    buf_clear(&text);
+}
+
+/* For each index below `size`, in a tree of LEAVES. */
+static void put_promise(struct buf *out, size_t size, bool is_lie)
+{
+    struct promise_item items[LEAVES];
+    struct buf text = BUF_INIT(PROMISE_TEXT_MAX);
+    struct err err;
+    for (size_t i = 0; i < size; i++) {
+        items[i] = (struct promise_item){ i, is_lie ? pool[POOL - 1] : range_hash(i, i + 1) };
+    }
+    promise_put_text(&text, origin, items, size);
+    enum err_code rc = note_put_signed(out, buf_span(&text), &promise_signer, 0, &err);
+    assert(rc == E_OK);
+    buf_clear(&text);
+}
+
+static void put_said(struct buf *out, size_t size, const struct hash *root)
+{
+    struct buf text = BUF_INIT(4096), note = BUF_INIT(2048);
+    struct err err;
+    put_note(&note, size, root, false, false);
+    buf_putf(&text, "courtroll observation v1\nno-quorum\n%s\n-\n%zu\nseen\nnote %zu\n", origin,
+             size, note.len);
+    buf_put(&text, buf_span(&note));
+    enum err_code rc = note_put_signed(out, buf_span(&text), &monitor_signer, 0, &err);
+    assert(rc == E_OK);
+    buf_clear(&text);
+    buf_clear(&note);
+}
+
+/* False when the two bytes do not stand for a note. */
+static bool put_marked(struct buf *file, uint8_t mark, uint8_t letter)
+{
+    struct buf note = BUF_INIT(TEXT_MAX);
+    size_t size = (size_t)(tolower(letter) - 'a') + 1;
+    if (memchr("@%&~", mark, 4) == NULL || tolower(letter) < 'a' ||
+        tolower(letter) >= 'a' + LEAVES) {
+        return false;
+    }
+    bool is_lie = letter < 'a';
+    struct hash root = is_lie ? pool[POOL - 1] : honest_root(size);
+    switch (mark) {
+    case '@':
+        put_note(&note, size, &root, false, false);
+        break;
+    case '%':
+        put_cosigned(&note, size, &root, is_lie);
+        break;
+    case '&':
+        put_promise(&note, size, is_lie);
+        break;
+    default:
+        put_said(&note, size, &root);
+        break;
+    }
+    buf_putf(file, "note %zu\n", note.len);
+    buf_put(file, buf_span(&note));
+    buf_clear(&note);
+    return true;
+}
+
 static void fuzz_file(struct span in)
 {
-    struct buf file = BUF_INIT(TEXT_MAX), note = BUF_INIT(TEXT_MAX);
-    bool has_fork = false;
+    struct buf file = BUF_INIT(8 * TEXT_MAX);
+    bool has_lie = false;
     for (size_t i = 0; i < in.len; i++) {
-        int letter = i + 1 < in.len ? tolower(in.data[i + 1]) : 0;
-        if (in.data[i] != '@' || letter < 'a' || letter >= 'a' + LEAVES) {
+        if (i + 1 < in.len && put_marked(&file, in.data[i], in.data[i + 1])) {
+            has_lie |= in.data[++i] < 'a';
+        } else {
             buf_put_u8(&file, in.data[i]);
-            continue;
         }
-        size_t size = (size_t)(letter - 'a') + 1;
-        bool is_fork = in.data[++i] < 'a';
-        struct hash root = is_fork ? pool[POOL - 1] : honest_root(size);
-        has_fork |= is_fork;
-        buf_reset(&note);
-        put_note(&note, size, &root, false, false);
-        buf_putf(&file, "note %zu\n", note.len);
-        buf_put(&file, buf_span(&note));
     }
+    struct evidence evidence;
     struct evidence_verdict verdict;
-    enum err_code rc = judge(buf_span(&file), &verdict);
-    assert(rc != E_OK || has_fork);
+    enum err_code rc = judge(buf_span(&file), &evidence, &verdict);
+    assert(rc != E_OK || has_lie || evidence.kind == EVIDENCE_OBSERVATION);
     buf_clear(&file);
-    buf_clear(&note);
 }
 
 /* -- choices -- */
@@ -212,8 +313,9 @@ static void fuzz_choices(struct span in)
     assert(rc == (is_fork(&choices) ? E_OK : E_BAD_PROOF));
     assert(!is_honest || rc == E_BAD_PROOF);
     if (rc == E_OK) {
+        struct evidence evidence;
         struct evidence_verdict verdict;
-        enum err_code judged = judge(buf_span(&file), &verdict);
+        enum err_code judged = judge(buf_span(&file), &evidence, &verdict);
         assert(judged == E_OK);
         assert(!hash_is_equal(&verdict.contradicted, &verdict.checkpoints[0].root));
     }

@@ -253,7 +253,7 @@ class TestSurfaces(World):
     def test_only_the_control_socket_takes_orders(self):
         unknown = "0" * 32
         self.assertIn("no such alert", self.monitor_.control("ack", unknown, code=3).stderr)
-        self.assertIn("not allowed", self.monitor_.ask("ack", unknown, code=4).stderr)
+        self.assertIn("control socket only", self.monitor_.ask("ack", unknown, code=4).stderr)
 
 
 class Receiver(http.server.ThreadingHTTPServer):

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ struct web_peer {
     atomic_bool is_stopping;
     atomic_int conversations;
     pthread_mutex_t lock; /* guards all below */
-    const char *answer;
+    char *answer;         /* owned; NULL: none ever */
     unsigned delay_ms;
     bool is_endless;
     size_t count;
@@ -83,14 +84,16 @@ static bool answer(struct conversation *conversation)
 {
     struct web_peer *peer = conversation->peer;
     pthread_mutex_lock(&peer->lock);
-    const char *text = peer->answer;
+    char *text = peer->answer != NULL ? strdup(peer->answer) : NULL;
     unsigned delay_ms = peer->delay_ms;
     bool is_endless = peer->is_endless;
     pthread_mutex_unlock(&peer->lock);
     for (unsigned ms = 0; (text == NULL || ms < delay_ms) && !peer->is_stopping; ms += 5) {
         usleep(5000);
     }
-    if (text == NULL || !send_all(conversation->fd, text, strlen(text))) {
+    bool is_sent = text != NULL && send_all(conversation->fd, text, strlen(text));
+    free(text);
+    if (!is_sent) {
         return false;
     }
     while (is_endless && !peer->is_stopping) {
@@ -148,7 +151,7 @@ struct web_peer *web_peer_start(const char *text)
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof address;
-    peer->answer = text;
+    peer->answer = text != NULL ? strdup(text) : NULL;
     pthread_mutex_init(&peer->lock, NULL);
     peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int rc = bind(peer->listener, (struct sockaddr *)&address, len);
@@ -171,6 +174,7 @@ void web_peer_stop(struct web_peer *peer)
     }
     close(peer->listener);
     pthread_mutex_destroy(&peer->lock);
+    free(peer->answer);
     free(peer->last);
     free(peer);
 }
@@ -178,7 +182,8 @@ void web_peer_stop(struct web_peer *peer)
 void web_peer_set(struct web_peer *peer, const char *text, unsigned delay_ms)
 {
     pthread_mutex_lock(&peer->lock);
-    peer->answer = text;
+    free(peer->answer);
+    peer->answer = text != NULL ? strdup(text) : NULL;
     peer->delay_ms = delay_ms;
     pthread_mutex_unlock(&peer->lock);
 }

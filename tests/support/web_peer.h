@@ -12,7 +12,7 @@ enum {
 
 struct web_peer;
 
-/* `answer` is borrowed: head and body, or NULL for a peer that never answers. */
+/* `answer` is head and body, copied, or NULL for a peer that never answers. */
 struct web_peer *web_peer_start(const char *answer);
 void web_peer_stop(struct web_peer *peer); /* ends what is under way, and frees */
 void web_peer_set(struct web_peer *peer, const char *answer, unsigned delay_ms);

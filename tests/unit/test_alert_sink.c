@@ -659,7 +659,7 @@ static void command_that_fails_is_an_error(void **state)
     struct err err;
     assert_int_equal(run_command("#!/bin/sh\necho 'no \033[2Jway' >&2\nexit 3\n", &err), E_IO);
     assert_non_null(strstr(err.msg, "exit code 3: no \\x1b[2Jway"));
-    assert_int_equal(run_command("#!/bin/sh\nkill -9 $$\n", &err), E_IO);
+    assert_int_equal(run_command("#!/bin/sh\nkill -TERM $$\n", &err), E_IO);
     assert_int_equal(run_command("#!/nowhere/sh\n", &err), E_NOT_FOUND);
     assert_int_equal(send_once(&(struct alert_sink_options){ .kind = ALERT_SINK_COMMAND,
                                                              .target = "/nowhere/tool" },

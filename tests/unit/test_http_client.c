@@ -201,6 +201,55 @@ static void http_fetcher_posts(void **state)
     assert_int_equal(peer_connections(&peer), 1);
 }
 
+static void http_fetcher_sends_headers(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_start(&peer, span_of_str(OK_REPLY));
+    struct http_fetcher *fetcher = http_fetcher_new(&(struct http_client_options){ 0 });
+    const struct http_header headers[] = { { "Content-Type", "application/json" },
+                                           { "Authorization", "Bearer t" } };
+    const struct http_client_request request = { .method = "POST",
+                                                 .url = url_of(&peer),
+                                                 .headers = headers,
+                                                 .header_count = 2,
+                                                 .body = span_of_str("{}"),
+                                                 .reply_bytes_max = 100 };
+    struct http_reply reply;
+    struct err err;
+    assert_int_equal(http_fetcher_send(fetcher, &request, &reply, &err), E_OK);
+    http_reply_clear(&reply);
+    http_fetcher_free(fetcher);
+    peer_stop(&peer);
+    assert_non_null(strstr(peer.last, "\r\nContent-Type: application/json\r\n"));
+    assert_non_null(strstr(peer.last, "\r\nAuthorization: Bearer t\r\n"));
+}
+
+/* Where the status is all that matters; otherwise it is too large. */
+static void http_fetcher_cuts_the_body_if_told_so(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_start(&peer, span_of_str("HTTP/1.1 201 Made\r\nContent-Length: 6\r\n\r\nabcdef"));
+    struct http_fetcher *fetcher = http_fetcher_new(&(struct http_client_options){ 0 });
+    struct http_client_request request = { .method = "GET",
+                                           .url = url_of(&peer),
+                                           .reply_bytes_max = 5 };
+    struct http_reply reply;
+    struct err err;
+    assert_int_equal(http_fetcher_send(fetcher, &request, &reply, &err), E_TOO_LARGE);
+    request.is_reply_cut = true;
+    for (request.reply_bytes_max = 0; request.reply_bytes_max <= 7; request.reply_bytes_max++) {
+        size_t len = request.reply_bytes_max < 6 ? request.reply_bytes_max : 6;
+        assert_int_equal(http_fetcher_send(fetcher, &request, &reply, &err), E_OK);
+        assert_int_equal(reply.status, 201);
+        assert_true(span_is_equal(buf_span(&reply.body), span_of("abcdef", len)));
+        http_reply_clear(&reply);
+    }
+    http_fetcher_free(fetcher);
+    peer_stop(&peer);
+}
+
 static void http_fetcher_keeps_connections_alive(void **state)
 {
     (void)state;
@@ -618,6 +667,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(http_fetcher_gets_a_reply),
         cmocka_unit_test(http_fetcher_posts),
+        cmocka_unit_test(http_fetcher_sends_headers),
+        cmocka_unit_test(http_fetcher_cuts_the_body_if_told_so),
         cmocka_unit_test(http_fetcher_keeps_connections_alive),
         cmocka_unit_test(http_fetcher_gives_any_status_as_a_reply),
         cmocka_unit_test(http_fetcher_bounds_the_body),

@@ -7,11 +7,14 @@
 #include "tests/support/files.h"
 #include "tests/support/log_dir.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -343,6 +346,37 @@ static void older_trees_are_proved_from_the_tiles_of_a_newer_one(void **state)
     drop(&fixture);
 }
 
+static int64_t monotonic_ms(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return at.tv_sec * 1000 + at.tv_nsec / 1000000;
+}
+
+/* The kernel takes the connection, and nobody ever answers. */
+static void a_server_that_hangs_is_waited_for_as_long_as_was_said(void **state)
+{
+    (void)state;
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    struct log_address address = { .kind = LOG_ADDRESS_HTTP };
+    snprintf(address.target, sizeof address.target, "http://127.0.0.1:%d", ntohs(at.sin_port));
+    struct log_reader *reader = NULL;
+    struct err err;
+    struct buf note = BUF_INIT(NOTE_BYTES_MAX);
+    assert_int_equal(log_reader_open_within(&reader, &address, 150, 2, &err), E_OK);
+    int64_t began = monotonic_ms();
+    assert_int_equal(log_reader_checkpoint(reader, &note, &err), E_TIMEOUT);
+    assert_in_range(monotonic_ms() - began, 300, 5000); /* two tries, and not the default's */
+    log_reader_close(reader);
+    buf_clear(&note);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_is_never_believed),
         cmocka_unit_test(an_entry_is_found_by_its_leaf_hash),
         cmocka_unit_test(a_directory_that_is_not_there_is_not_found),
+        cmocka_unit_test(a_server_that_hangs_is_waited_for_as_long_as_was_said),
         cmocka_unit_test(older_trees_are_proved_from_the_tiles_of_a_newer_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,9 +137,14 @@ static void a_scan_goes_on_from_every_size(void **state)
     (void)state;
     struct memory_log *log = make_log(2600, 0);
     for (uint64_t from = 0; from < 530; from++) {
-        const uint64_t ends[] = {
-            from + 1, from + 2, 256 * (from / 256 + 1), 256 * (from / 256 + 1) + 1,
-            256 * (from / 256 + 2) - 1, from + 256, X;
+        const uint64_t ends[] = { from + 1,
+                                  from + 2,
+                                  256 * (from / 256 + 1),
+                                  256 * (from / 256 + 1) + 1,
+                                  256 * (from / 256 + 2) - 1,
+                                  from + 256,
+                                  from + 257,
+                                  from % 8 == 0 ? 2600u : 0 };
         for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
             if (ends[i] > from) {
                 assert_scans_well(log, from, ends[i], i % 2 == 0 ? 1 : 3);
