@@ -87,7 +87,7 @@ void monitor_service_list_alerts(void *ctx, struct rpc_call *call, struct span m
     list->is_set = in->resolved;
     list->number = in->count;
     courtroll__v1__list_alerts_request__free_unpacked(in, NULL);
-    work_post(service->parts->work, run_list_alerts, list);
+    work_post(service->parts->reads, run_list_alerts, list);
 }
 
 /* -- GetEvidence -- */
@@ -121,7 +121,7 @@ void monitor_service_get_evidence(void *ctx, struct rpc_call *call, struct span 
     } else {
         struct monitor_call *get = monitor_call_new(service, call);
         memcpy(get->id.bytes, in->id.data, HASH_BYTES);
-        work_post(service->parts->work, run_get_evidence, get);
+        work_post(service->parts->reads, run_get_evidence, get);
     }
     if (in != NULL) {
         courtroll__v1__get_evidence_request__free_unpacked(in, NULL);
@@ -201,7 +201,7 @@ static void change_alert(struct monitor_service *service, struct rpc_call *call,
         monitor_call_free(change);
         return;
     }
-    work_post(service->parts->work, run_change, change);
+    work_post(service->parts->reads, run_change, change);
 }
 
 void monitor_service_acknowledge(void *ctx, struct rpc_call *call, struct span message)
@@ -438,7 +438,7 @@ static void watch_wake(struct alert_watch *watch)
     watch->is_stale = watch->is_working;
     if (!watch->is_working) {
         watch->is_working = true;
-        work_post(watch->service->parts->work, run_watch, watch);
+        work_post(watch->service->parts->reads, run_watch, watch);
     }
 }
 

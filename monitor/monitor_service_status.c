@@ -120,19 +120,27 @@ static void fill_vantage(struct vantage_message *out, struct vantage *vantage)
 struct sink_message {
     Courtroll__V1__MonitorSink message;
     struct courier_status status;
+    struct buf label; /* owned */
 };
 
-static void fill_sink(struct sink_message *out, struct monitor_parts *parts, size_t i)
+/* Names and errors of sinks hold addresses, and secrets of webhooks: those are for the control socket. */
+static void fill_sink(struct sink_message *out, struct monitor_parts *parts, size_t i,
+                      bool is_local)
 {
     struct alert_queue_status queue;
     courier_read_status(parts->couriers[i], &out->status);
     alert_book_queue(parts->alerts, i, &queue);
     courtroll__v1__monitor_sink__init(&out->message);
-    out->message.name = rpc_answer_binary(span_of_str(out->status.sink));
+    buf_init(&out->label, MONITOR_SINK_LABEL_MAX);
+    monitor_parts_put_sink(parts, i, &out->label);
+    const char *error = is_local || out->status.last_error[0] == '\0' ? out->status.last_error
+                                                                      : "the last try failed";
+    out->message.name =
+        rpc_answer_binary(is_local ? span_of_str(out->status.sink) : buf_span(&out->label));
     out->message.waiting = queue.waiting;
     out->message.delivered = queue.delivered;
     out->message.failures = queue.failures;
-    out->message.last_error = rpc_answer_binary(span_of_str(out->status.last_error));
+    out->message.last_error = rpc_answer_binary(span_of_str(error));
 }
 
 /* All that a reply points into. */
@@ -148,7 +156,7 @@ struct status_reply {
     Courtroll__V1__MonitorSink *sink_pointers[ALERT_SINKS_MAX];
 };
 
-static void fill_lists(struct status_reply *reply, struct monitor_parts *parts)
+static void fill_lists(struct status_reply *reply, struct monitor_parts *parts, bool is_local)
 {
     Courtroll__V1__GetMonitorStatusReply *out = &reply->message;
     reply->logs = mem_calloc(parts->log_count + 1, sizeof *reply->logs);
@@ -162,7 +170,7 @@ static void fill_lists(struct status_reply *reply, struct monitor_parts *parts)
         reply->vantage_pointers[i] = &reply->vantages[i].message;
     }
     for (size_t i = 0; i < parts->courier_count; i++) {
-        fill_sink(&reply->sinks[i], parts, i);
+        fill_sink(&reply->sinks[i], parts, i, is_local);
         reply->sink_pointers[i] = &reply->sinks[i].message;
     }
     out->n_logs = parts->log_count;
@@ -183,7 +191,7 @@ static void run_get_status(void *arg)
     buf_init(&reply->vkey, KEY_NAME_BYTES_MAX + 128);
     vkey_put(&reply->vkey, &parts->vkey);
     monitor_parts_health(parts, &reply->health);
-    fill_lists(reply, parts);
+    fill_lists(reply, parts, get->is_local);
     count_alerts(parts, reply->logs, &out->open_alerts);
     struct metrics_process process = metrics_process();
     out->name = rpc_answer_binary(span_of_str(parts->vkey.name));
@@ -199,6 +207,9 @@ static void run_get_status(void *arg)
     for (size_t i = 0; i < parts->log_count; i++) {
         log_message_clear(&reply->logs[i]);
     }
+    for (size_t i = 0; i < parts->courier_count; i++) {
+        buf_clear(&reply->sinks[i].label);
+    }
     mem_free(reply->logs);
     mem_free(reply->log_pointers);
     buf_clear(&reply->vkey);
@@ -212,5 +223,5 @@ void monitor_service_get_status(void *ctx, struct rpc_call *call, struct span me
     if (rpc_answer_refuses_long(call, message)) {
         return;
     }
-    work_post(service->parts->work, run_get_status, monitor_call_new(service, call));
+    work_post(service->parts->reads, run_get_status, monitor_call_new(service, call));
 }
