@@ -4,10 +4,10 @@
 #include "base/ascii.h"
 #include "base/limits.h"
 #include "base/metrics.h"
-#include "store/archive.h"
 #include "logd/log_metrics.h"
 #include "logd/status_page.h"
 #include "net/html.h"
+#include "store/archive.h"
 #include "store/tile_source.h"
 
 #include <assert.h>

@@ -1,10 +1,10 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "store/archive.h"
 #include "logd/contradiction.h"
 #include "logd/exported.h"
 #include "logd/publisher_parts.h"
+#include "store/archive.h"
 #include "store/tile_source.h"
 #include "tlog/bundle.h"
 

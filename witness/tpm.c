@@ -1,8 +1,8 @@
 #include "witness/tpm.h"
 
 #include "base/ascii.h"
-#include "base/log.h"
 #include "base/child.h"
+#include "base/log.h"
 
 #include <stdio.h>
 
