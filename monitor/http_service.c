@@ -89,22 +89,53 @@ static enum err_code run_page(struct read *read, struct err *err)
     return E_OK;
 }
 
-/* What does not fit is left out, the oldest first. */
+/* `with_resolved`: only those, else only the others. */
+static void put_alerts(struct read *read, bool with_resolved)
+{
+    struct alert *alerts = NULL;
+    size_t count = alert_book_list(read->http->parts->alerts, with_resolved, ALERTS_MAX, &alerts);
+    for (size_t i = 0; i < count && buf_room(&read->body) > ALERT_TEXT_BYTES_MAX + 8; i++) {
+        if (with_resolved == (alerts[i].state == ALERT_RESOLVED)) {
+            buf_put_str(&read->body, read->body.len == 1 ? "\n" : ",\n");
+            alert_text_put_json(&read->body, &alerts[i]);
+        }
+    }
+    mem_free(alerts);
+}
+
+/* Those that are open come first, so that resolved ones never push them out; what does not fit is left out. */
 static enum err_code run_alerts(struct read *read, struct err *err)
 {
     (void)err;
-    struct alert *alerts = NULL;
-    size_t count = alert_book_list(read->http->parts->alerts, true, ALERTS_MAX, &alerts);
     read->type = "application/json";
     buf_init(&read->body, ALERTS_BYTES_MAX);
     buf_put_str(&read->body, "[");
-    for (size_t i = 0; i < count && buf_room(&read->body) > ALERT_TEXT_BYTES_MAX + 8; i++) {
-        buf_put_str(&read->body, i == 0 ? "\n" : ",\n");
-        alert_text_put_json(&read->body, &alerts[i]);
-    }
+    put_alerts(read, false);
+    put_alerts(read, true);
     buf_put_str(&read->body, "\n]\n");
-    mem_free(alerts);
     return E_OK;
+}
+
+/* The newest note that was verified, as a witness shows what it cosigned: so that a monitor is a vantage, and a
+ * peer that a restored witness can ask. */
+static enum err_code run_checkpoint(struct read *read, struct err *err)
+{
+    const struct monitor_parts *parts = read->http->parts;
+    read->type = TEXT;
+    buf_init(&read->body, NOTE_BYTES_MAX);
+    for (size_t i = 0; i < parts->log_count; i++) {
+        struct held_tree held;
+        if (!hash_is_equal(watched_log_origin_hash(parts->logs[i]), &read->id)) {
+            continue;
+        }
+        watched_log_held(parts->logs[i], &held);
+        enum err_code rc = held.is_there && held.note.len > 0
+                               ? buf_append(&read->body, buf_span(&held.note), err)
+                               : err_set(err, E_NOT_FOUND, "nothing is verified yet");
+        held_tree_clear(&held);
+        return rc;
+    }
+    return err_set(err, E_NOT_FOUND, "no such log");
 }
 
 static enum err_code run_evidence(struct read *read, struct err *err)
@@ -228,6 +259,14 @@ static struct read *find_read(struct monitor_http *http, struct http_exchange *e
     }
     if (span_take_prefix(&path, span_of_str("/evidence/")) && parse_hash(&id, path)) {
         struct read *read = read_new(http, exchange, run_evidence);
+        read->id = id;
+        return read;
+    }
+    path = http_exchange_path(exchange);
+    if (span_has_suffix(path, span_of_str("/checkpoint")) &&
+        span_take_prefix(&path, span_of_str("/")) &&
+        parse_hash(&id, span_of(path.data, path.len - strlen("/checkpoint")))) {
+        struct read *read = read_new(http, exchange, run_checkpoint);
         read->id = id;
         return read;
     }

@@ -1,6 +1,7 @@
 /* http_service.h -- the monitor over HTTP: one page for people, alerts, evidence, metrics.
  *
- * design: "Surfaces". GET and HEAD of / (status_page.h), /alerts (JSON array), /evidence/<hex>, /metrics,
+ * design: "Surfaces". GET and HEAD of / (status_page.h), /alerts (JSON array, open
+ * ones first), /evidence/<hex>, /<origin hash>/checkpoint (the note verified last), /metrics,
  * /healthz, and one stylesheet inside the page: no script, nothing from elsewhere. Loop thread.
  */
 #ifndef MONITOR_HTTP_SERVICE_H

@@ -17,7 +17,9 @@ struct watched_log *monitor_parts_log(const struct monitor_parts *parts, const c
 {
     for (size_t i = 0; i < parts->log_count; i++) {
         if (strcmp(watched_log_origin(parts->logs[i]), origin) == 0) {
-            *position = i;
+            if (position != NULL) {
+                *position = i;
+            }
             return parts->logs[i];
         }
     }
