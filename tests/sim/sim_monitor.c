@@ -79,7 +79,8 @@ static void run_heads(uint64_t count)
 
 int main(int argc, char **argv)
 {
-    bool is_long = getenv("COURTROLL_LONG") != NULL;
+    const char *wish = getenv("COURTROLL_LONG");
+    bool is_long = wish != NULL && strcmp(wish, "1") == 0;
     uint64_t first = argc > 2 ? strtoull(argv[1], NULL, 10) : 0;
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : is_long ? RUNS_LONG : RUNS;
     for (uint64_t seed = first; seed < first + count; seed++) {

@@ -93,7 +93,8 @@ static inline void tree_log_put_note(struct buf *out, const struct tree_log *log
 {
     struct checkpoint checkpoint = { .size = size, .root = *root };
     struct buf text = BUF_INIT(CHECKPOINT_TEXT_MAX);
-    snprintf(checkpoint.origin, sizeof checkpoint.origin, "%s", log->signer.vkey.name);
+    snprintf(checkpoint.origin, sizeof checkpoint.origin, "%.*s", ORIGIN_BYTES_MAX,
+             log->signer.vkey.name);
     checkpoint_put(&text, &checkpoint);
     keys_put_signed(out, buf_span(&text), &log->signer, 0);
     buf_clear(&text);

@@ -446,61 +446,6 @@ static void a_note_that_the_log_did_not_sign_proves_nothing(void **state)
     buf_clear(&text);
 }
 
-/* A policy has keys of many logs, witnesses and promises: only the log's own may blame it. */
-static void a_key_of_another_origin_or_role_does_not_count(void **state)
-{
-    (void)state;
-    struct signer near = keys_signer("log.example/2", SIGNATURE_ED25519, "near");
-    struct signer cosigner = keys_signer(ORIGIN, SIGNATURE_COSIGNATURE, "log");
-    const struct vkey *bag[] = { &other_signer.vkey, &near.vkey,       &witness_signer.vkey,
-                                 &cosigner.vkey,     &log_signer.vkey, &log_signer.vkey };
-    const struct signer *const signers[] = { &other_signer, &near, &witness_signer, &cosigner,
-                                             &log_signer };
-    for (size_t i = 0; i < 5; i++) {
-        struct buf notes[2];
-        struct reference *trees[] = { forked, honest };
-        for (size_t k = 0; k < 2; k++) {
-            struct buf text = text_of(trees[k], k == 0 ? 7 : 9, ORIGIN, "");
-            buf_init(&notes[k], TEXT_MAX);
-            keys_put_signed(&notes[k], buf_span(&text), signers[i],
-                            signers[i]->vkey.type == SIGNATURE_COSIGNATURE ? 1700000000 : 0);
-            buf_clear(&text);
-        }
-        struct evidence evidence = { .kind = EVIDENCE_FORK,
-                                     .notes = { buf_span(&notes[0]), buf_span(&notes[1]) },
-                                     .has_proof = true,
-                                     .root = reference_mth(honest, 0, 7),
-                                     .proof = proof_of(honest, 7, 9) };
-        struct evidence_verdict verdict;
-        struct err err;
-        assert_int_equal(evidence_verify(&evidence, bag, 6, &verdict, &err),
-                         i == 4 ? E_OK : E_BAD_SIGNATURE);
-        buf_clear(&notes[0]);
-        buf_clear(&notes[1]);
-    }
-    signer_clear(&near);
-    signer_clear(&cosigner);
-}
-
-/* As of "go.sum database tree", which signs as sum.golang.org: who watches it knows that. */
-static void a_log_whose_key_has_another_name_is_blamed_by_who_knows_it(void **state)
-{
-    (void)state;
-    struct buf a = sign(text_of(honest, 8, "a log's origin", ""), &log_signer);
-    struct buf b = sign(text_of(forked, 8, "a log's origin", ""), &log_signer);
-    struct buf file = assert_put(&a, &b, NULL, NULL), origin = BUF_INIT(ORIGIN_BYTES_MAX);
-    struct evidence evidence;
-    struct err err;
-    assert_judged(buf_span(&file), E_BAD_SIGNATURE);
-    assert_int_equal(evidence_parse(&evidence, buf_span(&file), &err), E_OK);
-    evidence_put_origin(&origin, &evidence);
-    assert_true(span_is_str(buf_span(&origin), "a log's origin"));
-    buf_clear(&origin);
-    buf_clear(&file);
-    buf_clear(&a);
-    buf_clear(&b);
-}
-
 /* -- one spelling -- */
 
 static void every_changed_bit_is_refused(void **state)
@@ -789,8 +734,6 @@ int main(void)
         cmocka_unit_test(extension_lines_are_no_fork),
         cmocka_unit_test(two_logs_of_one_key_may_differ),
         cmocka_unit_test(a_note_that_the_log_did_not_sign_proves_nothing),
-        cmocka_unit_test(a_key_of_another_origin_or_role_does_not_count),
-        cmocka_unit_test(a_log_whose_key_has_another_name_is_blamed_by_who_knows_it),
         cmocka_unit_test(every_changed_bit_is_refused),
         cmocka_unit_test(every_truncation_and_extension_is_refused),
         cmocka_unit_test(what_others_add_to_a_note_is_left_out),

@@ -340,7 +340,7 @@ static void what_others_add_to_a_note_is_left_out(void **state)
                file = BUF_INIT(EVIDENCE_BYTES_MAX), plain = broken();
     struct proof proof = world_inclusion(world_honest, WORLD_PARTED, 9);
     struct buf text = world_text(world_honest, 9, WORLD_ORIGIN);
-    keys_put_signature(&promise, span_of_str("x\n"), &world_signers[LOG_KEY], 0);
+    keys_put_signature(&promise, span_of_str("x\n"), &world_signers[MONITOR_KEY], 0);
     keys_put_signature(&note, buf_span(&text), &world_signers[WITNESS_KEY], WORLD_NOW);
     keys_put_signature(&note, buf_span(&text), &world_signers[PROMISE_KEY], 0);
     assert_int_equal(put(&file, &promise, &note, WORLD_PARTED, &world_honest->leaves[WORLD_PARTED],
