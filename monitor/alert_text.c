@@ -15,6 +15,7 @@ enum {
     ALERTMANAGER_OPEN_S = 3 * 3600,
 };
 
+#define CONTROL    "--monitor unix:DATA-DIR/control.sock"
 #define TIME_S_MAX INT64_C(253402300799) /* the end of the year 9999 */
 
 void alert_text_put_time(struct buf *out, int64_t unix_s)
@@ -301,6 +302,18 @@ static void put_evidence(struct buf *out, const struct alert *alert, const char 
     buf_put_str(out, "Save it, then: courtroll verify-evidence FILE --policy POLICY\n");
 }
 
+/* On the monitor's machine: the control socket is in its data directory. */
+static void put_answers(struct buf *out, const struct alert *alert)
+{
+    if (alert->state == ALERT_OPEN) {
+        buf_putf(out, "To acknowledge: courtroll monitor ack %s %s\n", CONTROL, alert->id);
+    }
+    if (alert->state != ALERT_RESOLVED) {
+        buf_putf(out, "When it is dealt with: courtroll monitor resolve %s %s\n", CONTROL,
+                 alert->id);
+    }
+}
+
 void alert_text_put_body(struct buf *out, const struct delivery *delivery, const char *monitor,
                          const char *page_url)
 {
@@ -317,10 +330,7 @@ void alert_text_put_body(struct buf *out, const struct delivery *delivery, const
     put_facts(out, delivery, monitor);
     put_evidence(out, alert, page_url);
     buf_putf(out, "\nWhat to do: %s\n", kind->runbook);
-    if (alert->state != ALERT_RESOLVED) {
-        buf_putf(out, "To acknowledge: courtroll monitor ack %s\n", alert->id);
-        buf_putf(out, "When it is dealt with: courtroll monitor resolve %s\n", alert->id);
-    }
+    put_answers(out, alert);
     if (page[0] != 0) {
         buf_putf(out, "\nAll alerts: %s/\n", page);
     }

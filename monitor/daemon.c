@@ -7,6 +7,7 @@
 #include "monitor/http_service.h"
 #include "monitor/monitor_dir.h"
 #include "monitor/monitor_metrics.h"
+#include "monitor/self_test.h"
 #include "monitor/together.h"
 #include "monitor/watching.h"
 #include "net/process.h"
@@ -53,6 +54,7 @@ struct daemon {
     struct watching *watching;
     bool is_misconfigured; /* what kept it from starting is in the configuration */
     bool has_control;      /* the control socket is ours */
+    enum monitor_exit code;
 
     uv_loop_t loop;
     uv_signal_t sigterm, sigint, sighup;
@@ -135,6 +137,9 @@ static enum err_code open_parts(struct daemon *d, struct err *err)
     if (rc == E_OK) {
         rc = alerting_open(&d->alerting, &d->settings, &d->parts, err);
         d->is_misconfigured = rc == E_MALFORMED;
+    }
+    if (rc == E_OK) {
+        rc = self_test_clean_up(d->parts.alerts, d->parts.started_s, err);
     }
     if (rc == E_OK) {
         struct watching_options options = {
@@ -383,9 +388,8 @@ static void on_http_closed(struct daemon *d)
  * sink that does not take, or a disk that hangs. */
 static void on_stop_overdue(uv_timer_t *timer)
 {
-    (void)timer;
     log_event(LOG_LEVEL_WARN, "stop_forced", "after_ms=%d", STOP_MS);
-    _exit(MONITOR_STOPPED);
+    _exit(((struct daemon *)timer->data)->code);
 }
 
 static void begin_stop(struct daemon *d)
@@ -436,14 +440,14 @@ static void start_loop(struct daemon *d)
     uv_signal_start(&d->sighup, on_poll_signal, SIGHUP);
 }
 
-static enum monitor_exit serve(struct daemon *d)
+static void serve(struct daemon *d)
 {
-    enum monitor_exit code = MONITOR_STOPPED;
     struct err err;
+    d->code = MONITOR_STOPPED;
     d->http = monitor_http_new(&d->loop, &d->parts);
     if (start_surfaces(d, &err) != E_OK) {
         log_error(LOG_LEVEL_ERROR, "cannot_listen", &err);
-        code = MONITOR_CANNOT_START;
+        d->code = MONITOR_CANNOT_START;
         begin_stop(d);
     } else {
         report_ready(d);
@@ -451,16 +455,15 @@ static enum monitor_exit serve(struct daemon *d)
     uv_run(&d->loop, UV_RUN_DEFAULT);
     assert(d->open == 0);
     log_event(LOG_LEVEL_INFO, "stopped", "%s", "");
-    return code;
 }
 
 /* Some may look or tell already; a log that hangs holds this up no longer than a stop. */
-static enum monitor_exit abandon(struct daemon *d)
+static void abandon(struct daemon *d)
 {
+    d->code = d->is_misconfigured ? MONITOR_CONFIGURATION : MONITOR_CANNOT_START;
     uv_timer_start(&d->stop_timer, on_stop_overdue, STOP_MS, 0);
     close_lanes(d);
     uv_run(&d->loop, UV_RUN_DEFAULT);
-    return d->is_misconfigured ? MONITOR_CONFIGURATION : MONITOR_CANNOT_START;
 }
 
 static void prepare(struct daemon *d)
@@ -491,25 +494,25 @@ static void set_control_path(struct daemon *d)
 enum monitor_exit monitor_run(const struct config *config)
 {
     struct daemon *d = NEW(struct daemon);
-    enum monitor_exit code = MONITOR_CONFIGURATION;
     struct err err;
     if (monitor_settings_read(&d->settings, config, &err) != E_OK ||
         watch_list_read(&d->list, &d->settings, &err) != E_OK) {
         log_error(LOG_LEVEL_ERROR, "configuration", &err);
         mem_free(d);
-        return code;
+        return MONITOR_CONFIGURATION;
     }
     prepare(d);
     warn_of_gaps(d);
     if (open_parts(d, &err) == E_OK) {
         set_control_path(d);
-        code = serve(d);
+        serve(d);
     } else {
         log_error(LOG_LEVEL_ERROR, d->is_misconfigured ? "configuration" : "cannot_start", &err);
-        code = abandon(d);
+        abandon(d);
     }
     uv_loop_close(&d->loop);
     close_parts(d);
+    enum monitor_exit code = d->code;
     mem_free(d);
     return code;
 }

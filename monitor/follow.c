@@ -213,8 +213,11 @@ static enum err_code flush(struct follow *follow, struct err *err)
     return follow_raised_flush(follow->raised, follow->now.unix_s, err);
 }
 
+/* The note that was served before may come back, and is looked at again then: it ends this. */
 static enum err_code raise_endless(struct follow *follow, struct err *err)
 {
+    follow->is_changed = follow->is_changed || follow->state.has_checked;
+    follow->state.has_checked = false;
     if (follow_raised_is_told(follow->raised, FINDING_MALFORMED, "checkpoint",
                               follow->now.unix_s)) {
         return E_OK;

@@ -45,7 +45,7 @@ static enum err_code look_at_missing(struct follow *follow, struct err *err)
                         "The log signed a checkpoint of size %" PRIu64 ", and for %" PRIu64
                         " s has not served all of its entries: %s. %" PRIu64
                         " entries are verified.",
-                        follow->state.memory.size, missing_s, missing->detail,
+                        missing->size, missing_s, missing->detail,
                         follow->state.held.range.size);
 }
 

@@ -207,13 +207,14 @@ static bool take_path(const char *msg, struct tile_path *path)
     return span_take_until(&rest, ':', &text) && tile_path_parse(path, text, &err) == E_OK;
 }
 
-static void note_missing(struct follow *follow, const struct follow_scan *scan)
+static void note_missing(struct follow *follow, uint64_t size, const struct follow_scan *scan)
 {
     struct follow_missing *missing = &follow->missing;
     if (!missing->is_there) {
         missing->since_ms = follow->now.monotonic_ms;
     }
     missing->is_there = true;
+    missing->size = size;
     missing->has_path = take_path(scan->err.msg, &missing->path);
     snprintf(missing->detail, sizeof missing->detail, "%s", follow_text_of(scan->err.msg).text);
 }
@@ -270,7 +271,7 @@ static enum err_code raise_scan(struct follow *follow, const struct follow_note 
     case E_OK:
         return E_OK;
     case E_NOT_FOUND: /* it may come yet: follow_clock.c */
-        note_missing(follow, scan);
+        note_missing(follow, note->verdict.checkpoint.size, scan);
         return E_OK;
     case E_MALFORMED:
     case E_TOO_LARGE:
@@ -303,15 +304,16 @@ static uint64_t pause_after(const struct follow *follow, uint64_t took_ms, uint6
     return follow->now.monotonic_ms + (pause_ms > least_ms ? pause_ms : least_ms);
 }
 
+/* Whatever the reason, the note is compared with what others show of its size: two roots are a fork though the
+ * data of neither is served. */
 static enum err_code give_up_for_now(struct follow *follow, const struct follow_scan *scan,
                                      struct err *err)
 {
     bool is_wrong = scan->code == E_BAD_PROOF || scan->code == E_CORRUPT;
     follow->is_target_failing = true;
-    if (!is_wrong) {
-        return E_OK;
+    if (is_wrong) {
+        follow->retry_ms = pause_after(follow, scan->took_ms, 0);
     }
-    follow->retry_ms = pause_after(follow, scan->took_ms, 0);
     if (follow->is_target_remembered) {
         return E_OK;
     }
@@ -403,17 +405,32 @@ enum err_code follow_hold_target(struct follow *follow, struct err *err)
 
 /* -- a note that waits -- */
 
+static bool is_time_to_try(const struct follow *follow)
+{
+    const struct follow_state *state = &follow->state;
+    return follow->watch->thresholds.withheld_after_s > 0 && state->held.is_there &&
+           !state->target.is_there && !follow->has_more &&
+           follow->now.monotonic_ms >= follow->quiet_ms && !follow_is_stopping(follow);
+}
+
+/* One after the other, the smallest first, so that a size that nobody ever serves hides no other. */
 static bool find_waiting(struct follow *follow, struct buf *note, struct policy_verdict *verdict)
 {
     const struct follow_state *state = &follow->state;
-    uint64_t limit_s = follow->watch->thresholds.withheld_after_s, size = 0, waiting_s = 0;
+    uint64_t above = state->held.range.size, size, waiting_s;
     struct err err;
-    return limit_s > 0 && state->held.is_there && !state->target.is_there && !follow->has_more &&
-           follow->now.monotonic_ms >= follow->quiet_ms && !follow_is_stopping(follow) &&
-           note_memory_largest(follow->options.memory, note, &size, &follow->now, &waiting_s) &&
-           waiting_s > limit_s / 2 && size > state->held.range.size && size > state->memory.size &&
-           policy_open_checkpoint(follow->watch->policy, verdict, buf_span(note), &err) == E_OK &&
-           verdict->checkpoint.size > state->held.range.size;
+    above = state->memory.size > above ? state->memory.size : above;
+    above = follow->waiting_tried > above ? follow->waiting_tried : above;
+    while (note_memory_next(follow->options.memory, above, note, &size, &follow->now, &waiting_s)) {
+        if (waiting_s > follow->watch->thresholds.withheld_after_s / 2 &&
+            policy_open_checkpoint(follow->watch->policy, verdict, buf_span(note), &err) == E_OK) {
+            return true;
+        }
+        buf_reset(note);
+        above = size;
+    }
+    follow->waiting_tried = 0;
+    return false;
 }
 
 static enum err_code try_waiting(struct follow *follow, struct span bytes,
@@ -427,6 +444,7 @@ static enum err_code try_waiting(struct follow *follow, struct span bytes,
     }
     if (!scan.is_reached) {
         follow->quiet_ms = pause_after(follow, scan.took_ms, QUIET_PAUSE_MS);
+        follow->waiting_tried = verdict->checkpoint.size;
         return E_OK;
     }
     struct holding holding = { .bytes = bytes,
@@ -443,7 +461,7 @@ enum err_code follow_hold_waiting(struct follow *follow, struct err *err)
     struct buf note = BUF_INIT(NOTE_BYTES_MAX);
     struct policy_verdict *verdict = NEW(struct policy_verdict);
     enum err_code rc = E_OK;
-    if (find_waiting(follow, &note, verdict)) {
+    if (is_time_to_try(follow) && find_waiting(follow, &note, verdict)) {
         rc = try_waiting(follow, buf_span(&note), verdict, err);
     }
     mem_free(verdict);

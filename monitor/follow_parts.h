@@ -24,6 +24,7 @@ enum {
 struct follow_missing {
     bool is_there;
     uint64_t since_ms; /* monotonic */
+    uint64_t size;     /* of that checkpoint */
     bool has_path;
     struct tile_path path;
     char detail[FOLLOW_TEXT_MAX];
@@ -57,6 +58,7 @@ struct follow {
     struct hash mismatch_root; /* the signed root that root-mismatch was raised for last */
     uint64_t retry_ms;         /* monotonic: the target is not scanned before */
     uint64_t quiet_ms;         /* likewise a note that waits */
+    uint64_t waiting_tried;    /* size of the one that was tried last; 0: begin with the smallest */
     size_t look_at;            /* the next cause to be looked at again */
 
     uint64_t chunk; /* entries of one scan_run */

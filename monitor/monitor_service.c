@@ -5,16 +5,17 @@
 
 #include <time.h>
 
-enum {
-    MINUTES_PER_HOUR = 60
-};
+bool monitor_service_is_control(const struct monitor_service *service, struct rpc_call *call)
+{
+    return rpc_call_is_from(call, service->parts->control_path);
+}
 
 struct monitor_call *monitor_call_new(struct monitor_service *service, struct rpc_call *call)
 {
     struct monitor_call *made = NEW(struct monitor_call);
     made->service = service;
     made->call = call;
-    made->is_local = rpc_call_is_local(call);
+    made->is_local = monitor_service_is_control(service, call);
     buf_init(&made->bytes, VANTAGE_FILE_BYTES_MAX);
     return made;
 }
@@ -64,7 +65,7 @@ struct monitor_service *monitor_service_new(struct monitor_parts *parts,
     service->parts = parts;
     pthread_mutex_init(&service->mutex, NULL);
     LIST_INIT(&service->watches);
-    quota_init(&service->checks, parts->checks_per_minute * MINUTES_PER_HOUR, now_ms);
+    quota_init_per_minute(&service->checks, parts->checks_per_minute, now_ms);
     service->peers = mem_calloc(parts->peer_count + 1, sizeof *service->peers);
     service->peer_last_s = mem_calloc(parts->peer_count + 1, sizeof *service->peer_last_s);
     for (size_t i = 0; i < parts->peer_count; i++) {

@@ -187,9 +187,10 @@ static bool copy_text(char *out, size_t max, ProtobufCBinaryData in)
 static void change_alert(struct monitor_service *service, struct rpc_call *call,
                          ProtobufCBinaryData id, ProtobufCBinaryData comment, bool is_resolve)
 {
-    if (!rpc_call_is_local(call)) {
+    if (!monitor_service_is_control(service, call)) {
         rpc_fail(call, E_DENIED,
-                 "alerts are acknowledged and resolved through the control socket only");
+                 "alerts are acknowledged and resolved through the control socket only: "
+                 "--monitor unix:DATA-DIR/control.sock");
         return;
     }
     struct monitor_call *change = monitor_call_new(service, call);
@@ -268,6 +269,7 @@ static void run_self_test(void *arg)
         .courier_count = parts->courier_count,
         .key = parts->key,
         .timeout_ms = test->number,
+        .is_stopping = &parts->is_stopping,
     };
     struct self_test_report *report = NEW(struct self_test_report);
     self_test_run(&options, report);
@@ -282,8 +284,10 @@ void monitor_service_self_test(void *ctx, struct rpc_call *call, struct span mes
     if (rpc_answer_refuses_long(call, message)) {
         return;
     }
-    if (!rpc_call_is_local(call)) {
-        rpc_fail(call, E_DENIED, "drills are held through the control socket only");
+    if (!monitor_service_is_control(service, call)) {
+        rpc_fail(call, E_DENIED,
+                 "drills are held through the control socket only: --monitor "
+                 "unix:DATA-DIR/control.sock");
         return;
     }
     Courtroll__V1__SelfTestRequest *in =

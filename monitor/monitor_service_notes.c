@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/ascii.h"
 #include "base/log.h"
+#include "monitor/known_note.h"
 #include "monitor/monitor_service_parts.h"
 
 #include <stdio.h>
@@ -210,7 +211,7 @@ void monitor_service_check_note(void *ctx, struct rpc_call *call, struct span me
         rpc_fail(call, E_TOO_LARGE, "a file has at most 2 MiB");
         return;
     }
-    if (admit(service, rpc_call_is_local(call) ? NULL : &service->checks, 1, &err) != E_OK) {
+    if (admit(service, monitor_service_is_control(service, call) ? NULL : &service->checks, 1, &err) != E_OK) {
         rpc_fail(call, err.code, err.msg);
         return;
     }
@@ -232,24 +233,31 @@ void monitor_service_check_note(void *ctx, struct rpc_call *call, struct span me
 
 /* -- ExchangeNotes -- */
 
-/* Our newest verified notes, as a signed message. */
+/* Of each log what contradicts our tree, and our newest verified note, as a signed message. */
 static enum err_code put_our_notes(struct monitor_parts *parts, int64_t now_s, struct buf *out,
                                    struct err *err)
 {
-    struct held_tree *held = mem_calloc(parts->log_count + 1, sizeof *held);
-    struct span *notes = mem_calloc(parts->log_count + 1, sizeof *notes);
-    size_t count = 0;
-    for (size_t i = 0; i < parts->log_count; i++) {
+    size_t held_count = parts->log_count, count = 0;
+    struct held_tree *held = mem_calloc(held_count + 1, sizeof *held);
+    struct buf *contradictions = mem_calloc(held_count + 1, sizeof *contradictions);
+    struct span *notes = mem_calloc(2 * held_count + 1, sizeof *notes);
+    for (size_t i = 0; i < held_count; i++) {
         watched_log_held(parts->logs[i], &held[i]);
+        buf_init(&contradictions[i], KNOWN_NOTE_BYTES_MAX);
+        if (note_memory_contradiction(parts->memories[i], &contradictions[i])) {
+            notes[count++] = buf_span(&contradictions[i]);
+        }
         if (held[i].is_there && held[i].note.len > 0) {
             notes[count++] = buf_span(&held[i].note);
         }
     }
     enum err_code rc = note_exchange_put(out, parts->key, now_s, notes, count, err);
-    for (size_t i = 0; i < parts->log_count; i++) {
+    for (size_t i = 0; i < held_count; i++) {
         held_tree_clear(&held[i]);
+        buf_clear(&contradictions[i]);
     }
     mem_free(notes);
+    mem_free(contradictions);
     mem_free(held);
     return rc;
 }

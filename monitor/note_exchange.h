@@ -1,4 +1,5 @@
-/* note_exchange.h -- what monitors say to each other: their newest notes, under their own signature.
+/* note_exchange.h -- what monitors say to each other: their newest notes, and what contradicts them, under
+ * their own signature.
  *
  * Ours: a signed note (type 0x01) whose text is
  *

@@ -30,6 +30,7 @@ struct note_memory {
     uint64_t scan_at;        /* how far the follower had read at the last look */
     struct older_tree *tree; /* owned; who sets is_tree_lent uses it */
     bool is_tree_lent;
+    struct buf contradiction; /* owned; the last note that contradicted our tree, or empty */
 };
 
 /* -- the slots; all of these are called locked, but for opening -- */
@@ -175,6 +176,7 @@ enum err_code note_memory_open(struct note_memory **out, struct watched_log *log
     struct note_memory *memory = NEW(struct note_memory);
     memory->log = log;
     memory->tree = older_tree_new(log);
+    buf_init(&memory->contradiction, KNOWN_NOTE_BYTES_MAX);
     pthread_mutex_init(&memory->lock, NULL);
     enum err_code rc = note_slot_read_all(log, memory, on_stored, err);
     if (rc != E_OK) {
@@ -194,6 +196,7 @@ void note_memory_free(struct note_memory *memory)
         drop_slot(memory, memory->count - 1);
     }
     older_tree_free(memory->tree);
+    buf_clear(&memory->contradiction);
     pthread_mutex_destroy(&memory->lock);
     mem_free(memory);
 }
@@ -229,6 +232,21 @@ static enum err_code compare(struct note_memory *memory, const char *from, struc
     enum err_code rc = compare_note_in(memory->log, tree, from, note, now, out, err);
     give_back_tree(memory, tree);
     return rc;
+}
+
+/* Without lines of strangers, which could make it too long to be told. */
+static void remember_contradiction(struct note_memory *memory, struct span bytes)
+{
+    struct known_note *note = NEW(struct known_note);
+    struct err err;
+    if (known_note_open(note, watched_log_options(memory->log), bytes, &err) == E_OK) {
+        pthread_mutex_lock(&memory->lock);
+        buf_reset(&memory->contradiction);
+        known_note_put(&memory->contradiction, note);
+        pthread_mutex_unlock(&memory->lock);
+        known_note_clear(note);
+    }
+    mem_free(note);
 }
 
 static bool must_wait(enum compare_result result)
@@ -329,6 +347,9 @@ enum err_code note_memory_on_note(struct note_memory *memory, const char *vantag
         rc = wait(memory, vantage, note, now, &outcome, err);
     }
     if (rc == E_OK) {
+        if (outcome.result == COMPARE_CONTRADICTION) {
+            remember_contradiction(memory, note);
+        }
         *out = outcome;
     }
     return rc;
@@ -554,6 +575,9 @@ static enum err_code compare_slot(struct looking *looking, struct err *err)
         *err = why;
         return rc;
     }
+    if (outcome.result == COMPARE_CONTRADICTION) {
+        remember_contradiction(looking->memory, buf_span(&looking->note));
+    }
     return must_wait(outcome.result) ? raise_withheld(looking, outcome.detail, err)
                                      : leave(looking, err);
 }
@@ -616,24 +640,34 @@ enum err_code note_memory_look(struct note_memory *memory, const struct monitor_
 
 /* -- for people -- */
 
-bool note_memory_largest(struct note_memory *memory, struct buf *note, uint64_t *size,
-                         const struct monitor_time *now, uint64_t *waiting_s)
+bool note_memory_next(struct note_memory *memory, uint64_t above, struct buf *note, uint64_t *size,
+                      const struct monitor_time *now, uint64_t *waiting_s)
 {
-    struct note_slot *largest = NULL;
+    struct note_slot *next = NULL;
     pthread_mutex_lock(&memory->lock);
     for (size_t i = 0; i < memory->count; i++) {
         struct note_slot *slot = &memory->slots[i];
-        if (largest == NULL || slot->checkpoint.size > largest->checkpoint.size) {
-            largest = slot;
+        if (slot->checkpoint.size > above &&
+            (next == NULL || slot->checkpoint.size < next->checkpoint.size)) {
+            next = slot;
         }
     }
-    if (largest != NULL) {
-        buf_put(note, buf_span(&largest->note));
-        *size = largest->checkpoint.size;
-        *waiting_s = note_clock_seconds(&largest->waiting, now);
+    if (next != NULL) {
+        buf_put(note, buf_span(&next->note));
+        *size = next->checkpoint.size;
+        *waiting_s = note_clock_seconds(&next->waiting, now);
     }
     pthread_mutex_unlock(&memory->lock);
-    return largest != NULL;
+    return next != NULL;
+}
+
+bool note_memory_contradiction(struct note_memory *memory, struct buf *note)
+{
+    pthread_mutex_lock(&memory->lock);
+    bool is_there = memory->contradiction.len > 0;
+    buf_put(note, buf_span(&memory->contradiction));
+    pthread_mutex_unlock(&memory->lock);
+    return is_there;
 }
 
 size_t note_memory_count(struct note_memory *memory)

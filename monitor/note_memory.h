@@ -39,9 +39,14 @@ MUST_USE enum err_code note_memory_on_rejected(struct note_memory *memory, struc
 MUST_USE enum err_code note_memory_look(struct note_memory *memory, const struct monitor_time *now,
                                         struct err *err);
 
-/* The largest note that waits, appended, with how long it has; false when there is none. */
-bool note_memory_largest(struct note_memory *memory, struct buf *note, uint64_t *size,
-                         const struct monitor_time *now, uint64_t *waiting_s);
+/* The smallest note that waits and is larger than `above`, appended, with its size and how long it has waited;
+ * false when there is none. From one to the next all are come by, whatever sizes a log signs. */
+bool note_memory_next(struct note_memory *memory, uint64_t above, struct buf *note, uint64_t *size,
+                      const struct monitor_time *now, uint64_t *waiting_s);
+
+/* The last note that contradicted our tree since the start, appended, for our peers: theirs may not have seen
+ * it. False when there was none. */
+bool note_memory_contradiction(struct note_memory *memory, struct buf *note);
 
 size_t note_memory_count(struct note_memory *memory); /* notes that wait */
 

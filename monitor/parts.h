@@ -11,7 +11,6 @@
 #include "monitor/follower.h"
 #include "monitor/vantage.h"
 
-struct self_test;
 struct heartbeat;
 struct monitor_metrics;
 
@@ -33,7 +32,6 @@ struct monitor_parts {
     uint64_t peer_notes_per_hour, checks_per_minute;
     _Atomic int64_t
         sink_failing_since_s[ALERT_SINKS_MAX]; /* 0: it is not; monitor_parts_health's */
-    struct self_test *self_test;
     struct heartbeat *heartbeat;
     struct monitor_metrics *metrics;
     struct work *work; /* a lane for what blocks, for the surfaces: a log may be asked there */
@@ -47,6 +45,7 @@ struct monitor_parts {
     atomic_bool is_stopping;
 };
 
+/* NULL when it is not followed. `position` may be NULL. */
 struct watched_log *monitor_parts_log(const struct monitor_parts *parts, const char *origin,
                                       size_t *position);
 

@@ -257,11 +257,16 @@ static void explain_untold(const struct drill *drill, size_t i)
                                              : "it has not taken the alert in time");
 }
 
+static bool is_stopping(const struct self_test_options *options)
+{
+    return options->is_stopping != NULL && atomic_load(options->is_stopping);
+}
+
 static void wait_for_sinks(const struct drill *drill)
 {
     uint64_t began_ms = monotonic_ms();
     bool has_alert = drill->report->alert_id[0] != 0;
-    while (has_alert && !are_all_told(drill) &&
+    while (has_alert && !is_stopping(drill->options) && !are_all_told(drill) &&
            monotonic_ms() - began_ms < drill->options->timeout_ms) {
         nanosleep(&(struct timespec){ .tv_nsec = LOOK_MS * 1000000L }, NULL);
     }
@@ -321,4 +326,19 @@ void self_test_run(const struct self_test_options *options, struct self_test_rep
     }
     hold(options, out);
     pthread_mutex_unlock(&one_at_a_time);
+}
+
+enum err_code self_test_clean_up(struct alert_book *alerts, int64_t now_s, struct err *err)
+{
+    struct alert *live = NULL;
+    size_t count = alert_book_list(alerts, false, SIZE_MAX, &live);
+    enum err_code rc = E_OK;
+    for (size_t i = 0; i < count && rc == E_OK; i++) {
+        if (live[i].is_drill) {
+            rc = alert_book_resolve(alerts, live[i].id, "drill over: the monitor stopped meanwhile",
+                                    now_s, err);
+        }
+    }
+    mem_free(live);
+    return rc;
 }

@@ -9,6 +9,8 @@
 
 #include "monitor/courier.h"
 
+#include <stdatomic.h>
+
 struct self_test_report {
     bool is_fork_found, is_evidence_good;
     char alert_id[ALERT_ID_CHARS + 1];
@@ -26,11 +28,16 @@ struct self_test_options {
     struct alert_book *alerts;
     struct courier *const *couriers;
     size_t courier_count;
-    const struct signer *key; /* the monitor's: its name is in the drill's origin */
-    uint64_t timeout_ms;      /* for the sinks */
+    const struct signer *key;       /* the monitor's: its name is in the drill's origin */
+    uint64_t timeout_ms;            /* for the sinks */
+    const atomic_bool *is_stopping; /* may be NULL; true: sinks are waited for no longer */
 };
 
 /* *out is filled whatever happens. */
 void self_test_run(const struct self_test_options *options, struct self_test_report *out);
+
+/* Before the first drill of a process: resolves the alerts of drills that the last one did not end. */
+MUST_USE enum err_code self_test_clean_up(struct alert_book *alerts, int64_t now_s,
+                                          struct err *err);
 
 #endif

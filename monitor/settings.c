@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "monitor/monitor_dir.h"
+#include "store/key_file.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -302,6 +303,17 @@ static enum err_code check_readable(const char *key, const char *path, struct er
     return E_OK;
 }
 
+/* Before the first alert is due: a secret that others can read would keep it from being told. */
+static enum err_code check_secret(const char *key, const char *path, struct err *err)
+{
+    enum err_code rc = check_readable(key, path, err);
+    if (rc == E_OK && path != NULL && key_file_check_private(path, err) != E_OK) {
+        rc = err_set(err, E_MALFORMED, "%s: %s can be read or written by others: chmod 600", key,
+                     path);
+    }
+    return rc;
+}
+
 static enum err_code add_sink(struct monitor_settings *s, const struct alert_sink_options *sink,
                               struct err *err)
 {
@@ -357,7 +369,7 @@ static enum err_code check_mail(const struct alert_sink_options *mail, struct er
         return err_set(err, E_MALFORMED,
                        "alert-smtp-user and alert-smtp-password-file go together");
     }
-    return check_readable("alert-smtp-password-file", mail->smtp_password_file, err);
+    return check_secret("alert-smtp-password-file", mail->smtp_password_file, err);
 }
 
 static enum err_code read_mail(struct monitor_settings *s, const struct config *config,
@@ -407,7 +419,7 @@ static enum err_code read_sinks(struct monitor_settings *s, const struct config 
                                 struct err *err)
 {
     enum err_code rc =
-        check_readable("alert-token-file", config_string(config, "alert-token-file"), err);
+        check_secret("alert-token-file", config_string(config, "alert-token-file"), err);
     if (rc == E_OK) {
         rc = check_readable("alert-ca-file", config_string(config, "alert-ca-file"), err);
     }

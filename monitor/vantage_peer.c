@@ -6,6 +6,7 @@
 #include "monitor/vantage_parts.h"
 
 #include "client/rpc_monitor.h"
+#include "monitor/known_note.h"
 #include "monitor/note_exchange.h"
 
 enum {
@@ -34,27 +35,49 @@ static void peer_close(void *ctx)
 
 /* -- ours -- */
 
+struct own_notes {
+    size_t count;
+    struct buf notes[NOTE_EXCHANGE_MAX]; /* owned */
+};
+
+/* What contradicts our tree comes first: whoever was not shown it is to know. */
+static void add_notes_of(struct own_notes *own, const struct vantage_log *log)
+{
+    struct held_tree held;
+    if (own->count + 2 > NOTE_EXCHANGE_MAX) {
+        return;
+    }
+    struct buf *note = &own->notes[own->count];
+    buf_init(note, KNOWN_NOTE_BYTES_MAX);
+    if (note_memory_contradiction(log->memory, note)) {
+        own->count++;
+    } else {
+        buf_clear(note);
+    }
+    watched_log_held(log->log, &held);
+    if (held.is_there && held.note.len > 0) {
+        own->notes[own->count++] = held.note;
+    } else {
+        held_tree_clear(&held);
+    }
+}
+
 static enum err_code put_message(struct peer_state *state, struct buf *out, struct err *err)
 {
     const struct vantage_options *options = &state->vantage->options;
-    struct buf held_notes[NOTE_EXCHANGE_MAX]; /* owned */
+    struct own_notes own = { .count = 0 };
     struct span notes[NOTE_EXCHANGE_MAX];
-    size_t count = 0;
-    for (size_t i = 0; i < options->log_count && count < NOTE_EXCHANGE_MAX; i++) {
-        struct held_tree held;
-        watched_log_held(options->logs[(state->first + i) % options->log_count].log, &held);
-        if (held.is_there && held.note.len > 0) {
-            held_notes[count] = held.note;
-            notes[count++] = buf_span(&held.note);
-        } else {
-            held_tree_clear(&held);
-        }
+    for (size_t i = 0; i < options->log_count; i++) {
+        add_notes_of(&own, &options->logs[(state->first + i) % options->log_count]);
+    }
+    for (size_t i = 0; i < own.count; i++) {
+        notes[i] = buf_span(&own.notes[i]);
     }
     state->first = options->log_count > 0 ? (state->first + 1) % options->log_count : 0;
     enum err_code rc =
-        note_exchange_put(out, options->key, vantage_now().unix_s, notes, count, err);
-    for (size_t i = 0; i < count; i++) {
-        buf_clear(&held_notes[i]);
+        note_exchange_put(out, options->key, vantage_now().unix_s, notes, own.count, err);
+    for (size_t i = 0; i < own.count; i++) {
+        buf_clear(&own.notes[i]);
     }
     return rc;
 }

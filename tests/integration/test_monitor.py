@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """courtroll-monitor as it is run: a real log with real witnesses, its page, metrics, signals, and
 configurations that it refuses."""
+import contextlib
 import glob
 import html.parser
 import http.server
+import io
 import json
 import os
 import re
@@ -19,7 +21,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
-from logd import Logd, keygen, wait_until  # noqa: E402
+from logd import Logd, courtroll, keygen, wait_until  # noqa: E402
 from monitor import Monitor, monitor_policy  # noqa: E402
 from witness import Witness  # noqa: E402
 
@@ -253,7 +255,19 @@ class TestSurfaces(World):
     def test_only_the_control_socket_takes_orders(self):
         unknown = "0" * 32
         self.assertIn("no such alert", self.monitor_.control("ack", unknown, code=3).stderr)
-        self.assertIn("control socket only", self.monitor_.ask("ack", unknown, code=4).stderr)
+        refusal = self.monitor_.ask("ack", unknown, code=4).stderr
+        self.assertIn("control socket only: --monitor unix:DATA-DIR/control.sock", refusal)
+
+    def test_another_unix_socket_is_as_public_as_tcp(self):
+        path = os.path.join(self.dir, "public.sock")
+        secret = "http://127.0.0.1:9/hook/secret"
+        monitor = self.monitor(grpc_listen="unix:" + path, alert_webhook=secret)
+        for word, operands in (("ack", ["0" * 32]), ("resolve", ["0" * 32]), ("self-test", [])):
+            answer = courtroll("monitor", word, "--monitor", "unix:" + path, *operands, code=4)
+            self.assertIn("control socket only", answer.stderr)
+        status = courtroll("monitor", "status", "--json", "--monitor", "unix:" + path, code=0)
+        self.assertNotIn("secret", status.stdout)
+        self.assertIn("secret", monitor.control("status", "--json").stdout)
 
 
 class Receiver(http.server.ThreadingHTTPServer):
@@ -432,6 +446,33 @@ class TestProcess(World):
         code, text = monitor.fails_to_start(key=other)
         self.assertEqual(code, 3, text)
         self.assertIn("cannot_start", text)
+
+    def test_a_drill_is_over_when_the_monitor_stops(self):
+        """By a stop in the midst of it, and by a kill."""
+        hanging = Hanging()
+        self.addCleanup(hanging.close)
+        monitor = self.monitor(alert_webhook=hanging.url)
+        for end in (monitor.stop, monitor.kill):
+            drill = threading.Thread(target=monitor.control, args=("self-test",))
+            drill.daemon = True
+            with contextlib.redirect_stderr(io.StringIO()):
+                drill.start()
+                monitor.wait_alert("fork")
+                end()
+                drill.join()
+            monitor.start()
+            self.assertEqual(monitor.alerts("open"), [])
+            self.assertTrue(monitor.alerts("resolved")[0]["drill"])
+
+    def test_a_log_that_hangs_hides_no_failure_to_start(self):
+        hanging = Hanging()
+        self.addCleanup(hanging.close)
+        policy = monitor_policy(self.log, os.path.join(self.dir, "hanging"), hanging.url)
+        monitor = Monitor([policy], is_started=False, http_listen=hanging.url[len("http://"):])
+        self.addCleanup(monitor.close)
+        code, text = monitor.fails_to_start()
+        self.assertEqual(code, 3, text)
+        self.assertIn("cannot_listen", text)
 
 
 class TestConfiguration(World):

@@ -295,7 +295,7 @@ static void body_says_what_to_do(void **state)
     assert_has(PAGE "evidence/" HASH "\n");
     assert_has(PAGE "evidence/cdcd");
     assert_has("courtroll verify-evidence FILE --policy");
-    assert_has("courtroll monitor ack " ID "\n");
+    assert_has("courtroll monitor ack --monitor unix:DATA-DIR/control.sock " ID "\n");
     assert_has("monitor.example.org");
     assert_has_not("DRILL");
 }

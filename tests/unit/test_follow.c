@@ -233,6 +233,21 @@ static void endless_checkpoint_is_found_and_cleared(void **state)
     assert_none();
 }
 
+static void endless_checkpoint_is_over_when_the_same_note_is_back(void **state)
+{
+    (void)state;
+    struct buf bytes = BUF_INIT(2 * NOTE_BYTES_MAX);
+    follow_world_step(world);
+    memset(buf_extend(&bytes, 2 * NOTE_BYTES_MAX), 'x', 2 * NOTE_BYTES_MAX);
+    memory_log_replace(world->base->honest, "checkpoint", buf_span(&bytes));
+    buf_clear(&bytes);
+    follow_world_step_after(world, 5);
+    assert_only(FINDING_MALFORMED, "checkpoint");
+    memory_log_restore(world->base->honest, "checkpoint");
+    follow_world_step_after(world, 5);
+    assert_none();
+}
+
 static void lack_of_a_quorum_is_found_and_cleared(void **state)
 {
     (void)state;
@@ -291,6 +306,66 @@ static void time_that_goes_back_is_found_and_cleared(void **state)
 }
 
 /* -- sizes and roots -- */
+
+/* A note of the log for entries that nobody has. */
+static struct buf absent_note(uint64_t size, const char *root)
+{
+    struct checkpoint checkpoint = { .size = size, .root = sha256(span_of_str(root)) };
+    struct buf text = BUF_INIT(CHECKPOINT_TEXT_MAX), note = BUF_INIT(NOTE_BYTES_MAX);
+    snprintf(checkpoint.origin, sizeof checkpoint.origin, "%s", COMPARE_WORLD_ORIGIN);
+    checkpoint_put(&text, &checkpoint);
+    keys_put_signed(&note, buf_span(&text), &world->base->log_key, 0);
+    buf_clear(&text);
+    return note;
+}
+
+static void two_roots_are_a_fork_though_no_data_is_served(void **state)
+{
+    (void)state;
+    struct compare_outcome outcome;
+    struct buf shown = absent_note(1000, "a"), elsewhere = absent_note(1000, "b");
+    follow_world_step(world);
+    memory_log_replace(world->base->honest, "checkpoint", buf_span(&shown));
+    follow_world_step_after(world, 5);
+    assert_int_equal(note_memory_on_note(world->memory, "http://elsewhere", buf_span(&elsewhere),
+                                         &world->base->now, &outcome, &world->err),
+                     E_OK);
+    assert_int_equal(outcome.result, COMPARE_CONTRADICTION);
+    assert_true(outcome.has_evidence);
+    assert_true(follow_world_is_open(world, FINDING_FORK, ""));
+    buf_clear(&shown);
+    buf_clear(&elsewhere);
+}
+
+static void rollback_by_one_entry_is_found(void **state)
+{
+    (void)state;
+    follow_world_step(world);
+    follow_world_serve(world, 63);
+    follow_world_step_after(world, 5);
+    assert_only(FINDING_ROLLBACK, "");
+}
+
+/* The log shows it no more, and nothing of it was ever served. */
+static void withheld_tells_the_size_that_was_withheld(void **state)
+{
+    (void)state;
+    bool is_told = false;
+    struct buf shown = absent_note(1000, "a");
+    follow_world_step(world);
+    memory_log_replace(world->base->honest, "checkpoint", buf_span(&shown));
+    follow_world_step_after(world, 5);
+    memory_log_restore(world->base->honest, "checkpoint");
+    follow_world_step_after(world, 301);
+    assert_true(follow_world_is_open(world, FINDING_WITHHELD, "log"));
+    for (size_t i = 0; i < world->base->call_count; i++) {
+        const struct world_call *call = &world->base->calls[i];
+        is_told = is_told || (call->code == FINDING_WITHHELD &&
+                              strstr(call->summary, "checkpoint of size 1000,") != NULL);
+    }
+    assert_true(is_told);
+    buf_clear(&shown);
+}
 
 static void rollback_is_found_and_over_when_it_is_back(void **state)
 {
@@ -570,11 +645,15 @@ int main(void)
         TEST(unsigned_note_is_found_and_cleared),
         TEST(rubbish_for_a_checkpoint_is_found_and_cleared),
         TEST(endless_checkpoint_is_found_and_cleared),
+        TEST(endless_checkpoint_is_over_when_the_same_note_is_back),
         TEST(lack_of_a_quorum_is_found_and_cleared),
         TEST(time_ahead_of_the_clock_is_found_and_over_by_time),
         TEST(old_cosignature_on_news_is_found_and_cleared_by_news),
         TEST(time_that_goes_back_is_found_and_cleared),
         TEST(rollback_is_found_and_over_when_it_is_back),
+        TEST(rollback_by_one_entry_is_found),
+        TEST(two_roots_are_a_fork_though_no_data_is_served),
+        TEST(withheld_tells_the_size_that_was_withheld),
         TEST(other_root_of_the_held_size_is_a_fork),
         TEST(other_root_of_a_smaller_size_is_a_fork),
         TEST(lie_once_shown_is_a_fork_later),

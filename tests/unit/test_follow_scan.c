@@ -527,6 +527,47 @@ static void note_shown_elsewhere_is_verified_though_the_log_lags(void **state)
     buf_clear(&note);
 }
 
+static void show_elsewhere(const char *vantage, struct span note)
+{
+    struct compare_outcome outcome;
+    assert_int_equal(note_memory_on_note(world->memory, vantage, note, &world->base->now, &outcome,
+                                         &world->err),
+                     E_OK);
+    assert_int_equal(outcome.result, COMPARE_AHEAD);
+}
+
+static void absurd_size_that_waits_hides_no_other(void **state)
+{
+    (void)state;
+    struct buf old = BUF_INIT(NOTE_BYTES_MAX), text = BUF_INIT(CHECKPOINT_TEXT_MAX),
+               absurd = BUF_INIT(NOTE_BYTES_MAX);
+    struct checkpoint checkpoint = { .size = SIZE_VALUE_MAX };
+    assert_int_equal(memory_log_get(world->base->honest, "checkpoint", &old, &world->err), E_OK);
+    memory_log_grow(world->base->honest, SIZE + 1);
+    struct buf unserved = follow_world_note(world, world->base->honest, SIZE - 1);
+    struct buf note = follow_world_note(world, world->base->honest, SIZE);
+    snprintf(checkpoint.origin, sizeof checkpoint.origin, "%s", COMPARE_WORLD_ORIGIN);
+    checkpoint_put(&text, &checkpoint);
+    keys_put_signed(&absurd, buf_span(&text), &world->base->log_key, 0);
+    show_elsewhere("http://a", buf_span(&absurd));
+    show_elsewhere("http://b", buf_span(&unserved));
+    show_elsewhere("http://c", buf_span(&note));
+    follow_world_step_after(world, 200); /* nothing is served yet: the smallest fails */
+    assert_int_equal(follow_world_held(world), COMPARE_WORLD_SIZE);
+    memory_log_publish(world->base->honest, SIZE);
+    memory_log_replace(world->base->honest, "checkpoint", buf_span(&old));
+    follow_world_step_after(world, 40);
+    assert_int_equal(follow_world_held(world), SIZE);
+    follow_world_step_after(world, 40); /* only what cannot be had is left, and begins anew */
+    follow_world_step_after(world, 40);
+    assert_int_equal(note_memory_count(world->memory), 1);
+    buf_clear(&old);
+    buf_clear(&text);
+    buf_clear(&absurd);
+    buf_clear(&unserved);
+    buf_clear(&note);
+}
+
 /* -- told where to begin -- */
 
 static void open_trusted(uint64_t size, struct buf *note)
@@ -630,6 +671,7 @@ int main(void)
         TEST(step_of_a_long_scan_ends_and_polls_again),
         TEST(scan_that_fails_slowly_is_not_repeated_at_once),
         TEST(note_shown_elsewhere_is_verified_though_the_log_lags),
+        TEST(absurd_size_that_waits_hides_no_other),
         TEST(trusted_start_is_held_without_its_entries),
         TEST(trusted_start_is_tried_until_its_tiles_are_there),
         TEST(trusted_start_must_be_signed_by_the_log),

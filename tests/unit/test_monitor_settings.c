@@ -146,6 +146,12 @@ static void sinks_that_cannot_work_are_refused(void **state)
     assert_refused("alert-command = /bin\n", "no program");
     assert_refused("alert-command = /nonexistent/x\n", "no program");
     assert_refused("alert-token-file = /nonexistent/x\n", "cannot be read");
+    assert_refused("alert-token-file = /etc/passwd\n", "by others");
+    snprintf(text, sizeof text,
+             "alert-mail-to = a@example\nalert-smtp-user = u\n"
+             "alert-smtp-password-file = /etc/passwd\n%s",
+             mail);
+    assert_refused(text, "by others");
     assert_refused("alert-ca-file = /nonexistent/x\n", "cannot be read");
     assert_refused("alert-webhook = http://x.example\nalert-webhook = http://x.example\n", "twice");
 }
