@@ -45,8 +45,7 @@ static enum err_code look_at_missing(struct follow *follow, struct err *err)
                         "The log signed a checkpoint of size %" PRIu64 ", and for %" PRIu64
                         " s has not served all of its entries: %s. %" PRIu64
                         " entries are verified.",
-                        missing->size, missing_s, missing->detail,
-                        follow->state.held.range.size);
+                        missing->size, missing_s, missing->detail, follow->state.held.range.size);
 }
 
 static enum err_code look_at_stalled(struct follow *follow, struct err *err)
@@ -139,6 +138,24 @@ static enum err_code look_at_growth(struct follow *follow, struct err *err)
                         entries, took_s, limit);
 }
 
+/* So many entries more than are verified no log can have: reading would never end, and what it shows meanwhile
+ * would never be compared. */
+static enum err_code look_at_claim(struct follow *follow, struct err *err)
+{
+    uint64_t held = follow->state.held.range.size, claimed = follow->state.memory.size;
+    if (claimed <= held || claimed - held < FOLLOW_ABSURD_ENTRIES) {
+        follow_raised_over(follow->raised, FINDING_GROWTH, "claimed size");
+        return E_OK;
+    }
+    if (is_told(follow, FINDING_GROWTH, "claimed size")) {
+        return E_OK;
+    }
+    return follow_raise(follow, FINDING_GROWTH, "claimed size", span_of(NULL, 0), err,
+                        "The log signed a checkpoint of %" PRIu64 " entries, %" PRIu64
+                        " more than are verified: no log has that many, and they cannot be read.",
+                        claimed, claimed - held);
+}
+
 enum err_code follow_clock_look(struct follow *follow, struct err *err)
 {
     enum err_code rc = look_at_unreachable(follow, err);
@@ -150,6 +167,9 @@ enum err_code follow_clock_look(struct follow *follow, struct err *err)
     }
     if (rc == E_OK) {
         rc = look_at_witnesses(follow, err);
+    }
+    if (rc == E_OK) {
+        rc = look_at_claim(follow, err);
     }
     return rc == E_OK ? look_at_growth(follow, err) : rc;
 }

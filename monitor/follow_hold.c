@@ -17,6 +17,7 @@
 enum {
     QUIET_PAUSE_MS = 30 * 1000, /* at least, after a note that waits could not be verified */
     PAUSE_FACTOR = 10, /* a scan that failed is not repeated before so many times its length */
+    ARCHIVE_PAUSE_MS = 60 * 1000, /* between two archived notes of one tree */
     KEY_BYTES = 64,
 };
 
@@ -125,13 +126,24 @@ static enum err_code store_held(struct follow *follow, const struct holding *hol
     return rc;
 }
 
+/* Another note of the tree that is held already is archived now and then only: a log can make any number. */
+static bool is_to_archive(const struct follow *follow, const struct policy_verdict *verdict)
+{
+    const struct held_tree *held = &follow->state.held;
+    bool is_same = held->is_there && held->range.size == verdict->checkpoint.size;
+    return follow->options.archive != NULL &&
+           (!is_same || follow->archived_ms == 0 ||
+            follow_since_ms(follow, follow->archived_ms) >= ARCHIVE_PAUSE_MS);
+}
+
 static enum err_code keep_note(struct follow *follow, const char *from, struct span bytes,
                                const struct policy_verdict *verdict, struct err *err)
 {
     enum err_code rc =
         witness_memory_add(follow->options.log, from, bytes, verdict, follow->now.unix_s, err);
-    if (rc == E_OK && follow->options.archive != NULL) {
+    if (rc == E_OK && is_to_archive(follow, verdict)) {
         rc = archive_add(follow->options.archive, follow->now.unix_s, bytes, err);
+        follow->archived_ms = rc == E_OK ? follow->now.monotonic_ms : follow->archived_ms;
     }
     return rc;
 }
@@ -413,14 +425,11 @@ static bool is_time_to_try(const struct follow *follow)
            follow->now.monotonic_ms >= follow->quiet_ms && !follow_is_stopping(follow);
 }
 
-/* One after the other, the smallest first, so that a size that nobody ever serves hides no other. */
-static bool find_waiting(struct follow *follow, struct buf *note, struct policy_verdict *verdict)
+static bool find_waiting_above(struct follow *follow, uint64_t above, struct buf *note,
+                               struct policy_verdict *verdict)
 {
-    const struct follow_state *state = &follow->state;
-    uint64_t above = state->held.range.size, size, waiting_s;
+    uint64_t size, waiting_s;
     struct err err;
-    above = state->memory.size > above ? state->memory.size : above;
-    above = follow->waiting_tried > above ? follow->waiting_tried : above;
     while (note_memory_next(follow->options.memory, above, note, &size, &follow->now, &waiting_s)) {
         if (waiting_s > follow->watch->thresholds.withheld_after_s / 2 &&
             policy_open_checkpoint(follow->watch->policy, verdict, buf_span(note), &err) == E_OK) {
@@ -429,8 +438,18 @@ static bool find_waiting(struct follow *follow, struct buf *note, struct policy_
         buf_reset(note);
         above = size;
     }
-    follow->waiting_tried = 0;
     return false;
+}
+
+/* One after the other, the smallest first, so that a size that nobody ever serves hides no other. */
+static bool find_waiting(struct follow *follow, struct buf *note, struct policy_verdict *verdict)
+{
+    const struct follow_state *state = &follow->state;
+    uint64_t least = state->held.range.size;
+    least = state->memory.size > least ? state->memory.size : least;
+    return (follow->waiting_tried > least &&
+            find_waiting_above(follow, follow->waiting_tried, note, verdict)) ||
+           find_waiting_above(follow, least, note, verdict);
 }
 
 static enum err_code try_waiting(struct follow *follow, struct span bytes,

@@ -214,6 +214,9 @@ static void tell_quorum(void *ctx, struct watched_status *status)
 
 static void check(struct follow *follow, struct span bytes)
 {
+    uint64_t silent_s = follow_since_ms(follow, follow->last_good_ms) / 1000;
+    follow->state.memory.is_after_pause =
+        !follow->is_note_looked_at || silent_s > follow->watch->thresholds.stalled_after_s;
     note_check(&follow->check, follow->watch, &follow->state.memory, bytes, follow->now.unix_s);
     if (follow->check.is_usable) {
         watched_log_update(follow->options.log, tell_quorum, follow);

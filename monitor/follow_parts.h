@@ -20,6 +20,9 @@ enum {
     FOLLOW_TEXT_MAX = 256,        /* of an error in a summary */
 };
 
+/* Entries: 300 TB of ordinary ones. */
+#define FOLLOW_ABSURD_ENTRIES UINT64_C(1000000000000)
+
 /* Files that sources[0] does not serve, though its checkpoint says that they are there. */
 struct follow_missing {
     bool is_there;
@@ -50,7 +53,8 @@ struct follow {
     struct err poll_err;   /* why not */
     uint64_t last_good_ms; /* monotonic: end of the last good poll; of the first step's beginning */
     bool has_more;
-    uint64_t prune_ms; /* monotonic: not before then */
+    uint64_t prune_ms;    /* monotonic: not before then */
+    uint64_t archived_ms; /* likewise: when a note was archived last; 0: not yet */
 
     struct follow_missing missing;
     bool is_target_failing;    /* the last scan to it was not merely paused */

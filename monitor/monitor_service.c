@@ -5,17 +5,12 @@
 
 #include <time.h>
 
-bool monitor_service_is_control(const struct monitor_service *service, struct rpc_call *call)
-{
-    return rpc_call_is_from(call, service->parts->control_path);
-}
-
 struct monitor_call *monitor_call_new(struct monitor_service *service, struct rpc_call *call)
 {
     struct monitor_call *made = NEW(struct monitor_call);
     made->service = service;
     made->call = call;
-    made->is_local = monitor_service_is_control(service, call);
+    made->is_local = rpc_call_is_local(call);
     buf_init(&made->bytes, VANTAGE_FILE_BYTES_MAX);
     return made;
 }

@@ -211,7 +211,7 @@ void monitor_service_check_note(void *ctx, struct rpc_call *call, struct span me
         rpc_fail(call, E_TOO_LARGE, "a file has at most 2 MiB");
         return;
     }
-    if (admit(service, monitor_service_is_control(service, call) ? NULL : &service->checks, 1, &err) != E_OK) {
+    if (admit(service, rpc_call_is_local(call) ? NULL : &service->checks, 1, &err) != E_OK) {
         rpc_fail(call, err.code, err.msg);
         return;
     }

@@ -45,8 +45,6 @@ struct monitor_call {
 };
 struct monitor_call *monitor_call_new(struct monitor_service *service, struct rpc_call *call);
 void monitor_call_free(struct monitor_call *call);
-/* Through the control socket, where orders are taken and addresses told. Only inside a callback. */
-bool monitor_service_is_control(const struct monitor_service *service, struct rpc_call *call);
 
 /* Unix time, seconds; monotonic milliseconds. */
 int64_t monitor_service_now_s(void);

@@ -111,7 +111,7 @@ static void check_future(struct checking *checking, const struct policy_verdict 
 static void check_stale(struct checking *checking, const struct policy_verdict *verdict)
 {
     uint64_t age_max_s = checking->options->thresholds.stalled_after_s;
-    if (age_max_s == 0 || !checking->memory->has_note ||
+    if (age_max_s == 0 || !checking->memory->has_note || checking->memory->is_after_pause ||
         verdict->checkpoint.size <= checking->memory->size_max) {
         return;
     }

@@ -8,7 +8,8 @@
  *   no-quorum          the policy's quorum is not met (log's own notes only)
  *   future-cosignature a verified time is more than future_tolerance_s ahead of the clock (subject: witness)
  *   stale-cosignature  a note that is larger than all before bears a line older than T; not for the first
- *                      note ever seen of the log, since nobody knows when that was news (subject: witness)
+ *                      note ever seen of the log, nor after a pause of ours, since nobody knows when that was
+ *                      news (subject: witness)
  *   time-backwards     a note of the same size and root as the one before has an older time of a witness
  *                      than that one had (subject: witness). A smaller time on a larger size is no
  *                      observation but witness-equivocation: see compare.h.
@@ -25,7 +26,8 @@ enum {
 /* What the log itself showed before. Zeroes: nothing. Stored by follow.h. */
 struct note_memory_of_log {
     bool has_note;
-    uint64_t size; /* of its newest note */
+    bool is_after_pause; /* nobody looked for longer than T: not stored, the caller's to set */
+    uint64_t size;       /* of its newest note */
     struct hash root;
     uint64_t size_max; /* largest it ever showed */
     uint64_t

@@ -82,6 +82,21 @@ static struct note_slot *find_rejected(struct note_memory *memory,
     return NULL;
 }
 
+/* The position of the largest rejected note. */
+static size_t find_largest_rejected(const struct note_memory *memory)
+{
+    size_t at = SIZE_MAX;
+    for (size_t i = 0; i < memory->count; i++) {
+        if (memory->slots[i].is_rejected &&
+            (at == SIZE_MAX ||
+             memory->slots[i].checkpoint.size > memory->slots[at].checkpoint.size)) {
+            at = i;
+        }
+    }
+    assert(at != SIZE_MAX);
+    return at;
+}
+
 /* The position of the smallest note of a vantage. */
 static size_t find_smallest(const struct note_memory *memory)
 {
@@ -103,11 +118,12 @@ static enum err_code add_slot(struct note_memory *memory, const char *vantage, b
 {
     bool is_rejected = vantage == NULL;
     if (!has_room(memory, is_rejected)) {
-        if (is_rejected) {
-            return E_OK;
-        }
-        size_t at = find_smallest(memory);
-        if (memory->slots[at].checkpoint.size >= note->verdict.checkpoint.size) {
+        /* Of the log's own the smallest stay: those are compared first, and sizes that no tree ever
+         * reaches keep none of them out. */
+        uint64_t size = note->verdict.checkpoint.size;
+        size_t at = is_rejected ? find_largest_rejected(memory) : find_smallest(memory);
+        uint64_t kept = memory->slots[at].checkpoint.size;
+        if (is_rejected ? kept <= size : kept >= size) {
             return E_OK;
         }
         enum err_code rc = note_slot_delete(&memory->slots[at], memory->log, err);

@@ -1,9 +1,9 @@
 /* note_memory.h -- notes that wait: signed by the log, larger than what we could verify, or not comparable
  * yet. Bounded, whatever a log signs.
  *
- * Two slots for each vantage (one of its notes until it is compared, and the newest), and NOTE_MEMORY_REJECTED_MAX slots for notes of the log itself
- * whose data did not hash to their root: the oldest stay, so that a lie once shown is compared when the tree
- * has grown past it. Kept in the store. A note that was compared leaves its slot.
+ * Two slots for each vantage (one of its notes until it is compared, and the newest), and
+ * NOTE_MEMORY_REJECTED_MAX for notes of the log itself whose data did not hash to their root: the smallest stay, so
+ * that a lie once shown is compared when the tree has grown past it. Kept in the store. A note that was compared leaves its slot.
  * `withheld` is raised when a note of a vantage is larger than the held tree for withheld_after_s; its subject
  * is the vantage; it is cleared once the tree is as large, and the note compared.
  * Blocks on the store, and in _look on the log. Any thread: it has a lock.

@@ -11,6 +11,8 @@ struct older_tree {
     struct tile_reader *tiles; /* owned; of the tree below; NULL without a reader */
     uint64_t size;
     struct hash root;
+    bool is_silent
+        [WATCHED_SOURCES_MAX]; /* it did not answer: not asked again before older_tree_rest */
 };
 
 struct question {
@@ -28,12 +30,18 @@ struct older_tree *older_tree_new(struct watched_log *log)
     return tree;
 }
 
-void older_tree_rest(struct older_tree *tree)
+static void close_source(struct older_tree *tree)
 {
     tile_reader_close(tree->tiles);
     log_reader_close(tree->reader);
     tree->tiles = NULL;
     tree->reader = NULL;
+}
+
+void older_tree_rest(struct older_tree *tree)
+{
+    close_source(tree);
+    memset(tree->is_silent, 0, sizeof tree->is_silent);
 }
 
 void older_tree_free(struct older_tree *tree)
@@ -49,13 +57,13 @@ void older_tree_free(struct older_tree *tree)
 static enum err_code open_source(struct older_tree *tree, const struct scan_source *source,
                                  const struct held_tree *held, struct err *err)
 {
-    older_tree_rest(tree);
+    close_source(tree);
     enum err_code rc = source->open(source->ctx, &tree->reader, err);
     if (rc == E_OK) {
         rc = tile_reader_open(&tree->tiles, tree->reader, held->range.size, &held->root, err);
     }
     if (rc != E_OK) {
-        older_tree_rest(tree);
+        close_source(tree);
         return rc;
     }
     tree->size = held->range.size;
@@ -83,8 +91,11 @@ static enum err_code ask(struct older_tree *tree, const struct held_tree *held,
         return E_OK;
     }
     struct err why;
-    err_set(&why, E_NOT_FOUND, "no place is known where the log's tiles are");
+    err_set(&why, E_NOT_FOUND, "no place where the log's tiles are has answered");
     for (size_t i = 0; i < options->source_count; i++) {
+        if (tree->is_silent[i]) {
+            continue;
+        }
         enum err_code rc = open_source(tree, &options->sources[i], held, &why);
         if (rc == E_OK) {
             rc = ask_open(tree, question, &why);
@@ -92,8 +103,9 @@ static enum err_code ask(struct older_tree *tree, const struct held_tree *held,
         if (rc == E_OK) {
             return E_OK;
         }
+        tree->is_silent[i] = rc == E_TIMEOUT || rc == E_IO;
     }
-    older_tree_rest(tree);
+    close_source(tree);
     return err_set(err, E_NOT_FOUND, "%s", why.msg);
 }
 

@@ -2,7 +2,8 @@
  *
  * Tiles come from the sources of the log in turn, and each is checked against the held root
  * (client/tile_reader.h): what leaves here is what the held tree has, or an error. The source that answered
- * stays open for the next question.
+ * stays open for the next question; one that does not answer is not asked again before older_tree_rest, so that
+ * many questions cost one time-out.
  * Blocks on the network. One thread at a time.
  */
 #ifndef MONITOR_OLDER_TREE_H

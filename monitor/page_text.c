@@ -11,7 +11,8 @@ enum {
     MINUTE_S = 60,
     HOUR_S = 3600,
     DAY_S = 86400,
-    FEW = 2 /* of a unit: below, the next smaller one says more */
+    NARROW_COLUMNS = 2, /* so many fit a phone side by side */
+    FEW = 2             /* of a unit: below, the next smaller one says more */
 };
 
 /* Control characters, and what has no shape of its own or turns the direction of writing. */
@@ -113,20 +114,29 @@ void page_put_age(struct buf *out, int64_t unix_s, int64_t now_s)
 void page_begin_table(struct buf *out, const char *name, const char *caption,
                       const char *const *headings, size_t heading_count)
 {
-    buf_putf(out, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s", name);
+    const char *kind = heading_count > NARROW_COLUMNS ? "wide" : "narrow";
+    buf_putf(out, "<table role=\"table\" class=\"%s\"><caption>%s", kind, name);
     page_put_text(out, caption);
-    buf_putf(out, "\">\n<table><caption>%s", name);
-    page_put_text(out, caption);
-    buf_put_str(out, "</caption>\n<thead><tr>");
+    buf_put_str(out, "</caption>\n<thead role=\"rowgroup\"><tr role=\"row\">");
     for (size_t i = 0; i < heading_count; i++) {
-        buf_putf(out, "<th scope=\"col\">%s</th>", headings[i]);
+        buf_putf(out, "<th scope=\"col\" role=\"columnheader\">%s</th>", headings[i]);
     }
-    buf_put_str(out, "</tr></thead>\n<tbody>\n");
+    buf_put_str(out, "</tr></thead>\n<tbody role=\"rowgroup\">\n");
+}
+
+void page_begin_row(struct buf *out)
+{
+    buf_put_str(out, "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">");
+}
+
+void page_begin_cell(struct buf *out, const char *heading)
+{
+    buf_putf(out, "<td role=\"cell\" data-heading=\"%s\">", heading);
 }
 
 void page_end_table(struct buf *out)
 {
-    buf_put_str(out, "</tbody></table></div>\n");
+    buf_put_str(out, "</tbody></table>\n");
 }
 
 void page_begin_fact(struct buf *out, const char *term)

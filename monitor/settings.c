@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "monitor/monitor_dir.h"
+#include "net/mail_message.h"
 #include "store/key_file.h"
 
 #include <limits.h>
@@ -77,7 +78,7 @@ static const struct config_key keys[] = {
       .help = "The vkey of a monitor that may exchange notes with us." },
     { .name = "peer-notes-per-hour",
       .kind = CONFIG_INTEGER,
-      .value = "3600",
+      .value = "100000",
       .least = 1,
       .most = 100000000,
       .help = "Notes that a peer may hand us in an hour." },
@@ -186,7 +187,8 @@ static const struct config_key keys[] = {
     { .name = "control-socket",
       .kind = CONFIG_PATH,
       .help = "The Unix socket on which alerts are acknowledged and resolved, and drills started; "
-              "DATA-DIR/control.sock if it is not given. For this user only." },
+              "DATA-DIR/control.sock if it is not given. For this user only, and the only one: "
+              "grpc-listen takes no unix:PATH here." },
 };
 
 const struct config_schema monitor_settings_schema = {
@@ -247,10 +249,26 @@ static enum err_code read_lists(struct monitor_settings *s, const struct config 
     return rc;
 }
 
+enum err_code monitor_settings_check_public(const struct log_address *address, struct err *err)
+{
+    struct span rest = span_of_str(address->target), before;
+    if (address->kind != LOG_ADDRESS_HTTP) {
+        return E_OK;
+    }
+    bool is_plain = span_find(rest, span_of_str("?")) == SIZE_MAX &&
+                    span_find(rest, span_of_str("#")) == SIZE_MAX &&
+                    !span_take_until(&rest, '@', &before);
+    return is_plain ? E_OK
+                    : err_set(err, E_MALFORMED,
+                              "a URL with a user, a password or a query: the page shows it to "
+                              "everybody");
+}
+
 static enum err_code read_vantages(struct monitor_settings *s, struct err *err)
 {
     for (size_t i = 0; i < s->vantage_count; i++) {
-        if (log_address_parse(&s->vantage_addresses[i], s->vantages[i], err) != E_OK) {
+        if (log_address_parse(&s->vantage_addresses[i], s->vantages[i], err) != E_OK ||
+            monitor_settings_check_public(&s->vantage_addresses[i], err) != E_OK) {
             return err_wrap(err, "vantage");
         }
         struct stat info;
@@ -280,19 +298,6 @@ static bool is_url(const char *text, const char *scheme, const char *safe_scheme
 static bool is_web_url(const char *text)
 {
     return is_url(text, "http://", "https://");
-}
-
-/* Something, '@', something; nothing that could be another header or another command of SMTP. */
-static bool is_mail_address(const char *text)
-{
-    struct span s = span_of_str(text);
-    size_t at = span_find(s, span_of_str("@"));
-    bool is_clean = at != SIZE_MAX && at > 0 && at + 1 < s.len && s.len <= 254;
-    for (size_t i = 0; i < s.len; i++) {
-        is_clean =
-            is_clean && s.data[i] > ' ' && s.data[i] < 0x7f && strchr("<>,;", s.data[i]) == NULL;
-    }
-    return is_clean;
 }
 
 static enum err_code check_readable(const char *key, const char *path, struct err *err)
@@ -353,12 +358,12 @@ static enum err_code check_mail(const struct alert_sink_options *mail, struct er
                        "mail needs all three: alert-mail-to, alert-mail-from and alert-smtp");
     }
     for (size_t i = 0; i < mail->mail_to_count; i++) {
-        if (!is_mail_address(mail->mail_to[i])) {
+        if (!mail_address_is_valid(span_of_str(mail->mail_to[i]))) {
             return err_set(err, E_MALFORMED, "alert-mail-to: %s is no mail address",
                            mail->mail_to[i]);
         }
     }
-    if (!is_mail_address(mail->mail_from)) {
+    if (!mail_address_is_valid(span_of_str(mail->mail_from))) {
         return err_set(err, E_MALFORMED, "alert-mail-from: %s is no mail address", mail->mail_from);
     }
     if (!is_url(mail->target, "smtp://", "smtps://")) {
@@ -478,6 +483,26 @@ static enum err_code check_thresholds(const struct monitor_settings *s, struct e
     return E_OK;
 }
 
+/* gRPC does not tell one Unix socket from another: whoever comes by any of them may give orders. */
+static enum err_code check_grpc(const struct monitor_settings *s, struct err *err)
+{
+    if (s->listen.grpc_count >= LISTEN_MAX) {
+        return err_set(err, E_MALFORMED,
+                       "grpc-listen: over %d addresses, since the control socket "
+                       "is one too",
+                       LISTEN_MAX - 1);
+    }
+    for (size_t i = 0; i < s->listen.grpc_count; i++) {
+        if (span_has_prefix(span_of_str(s->listen.grpc[i]), span_of_str("unix:"))) {
+            return err_set(err, E_MALFORMED,
+                           "grpc-listen: %s: a monitor has one Unix socket, on which it takes "
+                           "orders: set control-socket to its path, or listen on HOST:PORT",
+                           s->listen.grpc[i]);
+        }
+    }
+    return E_OK;
+}
+
 static enum err_code check_control_path(const struct monitor_settings *s, struct err *err)
 {
     char path[PATH_MAX];
@@ -508,13 +533,10 @@ static enum err_code check(const struct monitor_settings *s, struct err *err)
         return err_set(err, E_MALFORMED, "page-url: %s is not an http:// or https:// URL",
                        s->page_url);
     }
-    if (s->listen.grpc_count >= LISTEN_MAX) {
-        return err_set(err, E_MALFORMED,
-                       "grpc-listen: over %d addresses, since the control socket "
-                       "is one too",
-                       LISTEN_MAX - 1);
+    enum err_code rc = check_grpc(s, err);
+    if (rc == E_OK) {
+        rc = check_control_path(s, err);
     }
-    enum err_code rc = check_control_path(s, err);
     return rc == E_OK ? check_thresholds(s, err) : rc;
 }
 

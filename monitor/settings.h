@@ -50,4 +50,9 @@ struct monitor_settings {
 MUST_USE enum err_code monitor_settings_read(struct monitor_settings *out,
                                              const struct config *config, struct err *err);
 
+/* Addresses of logs and vantages are on the page, in metrics and in errors: E_MALFORMED for one that may hold a
+ * secret. */
+MUST_USE enum err_code monitor_settings_check_public(const struct log_address *address,
+                                                     struct err *err);
+
 #endif

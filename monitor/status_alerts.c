@@ -82,20 +82,33 @@ static void put_alert(struct buf *out, const struct alert *alert, int64_t now_s)
     const struct finding_kind *kind = finding_kind(alert->code);
     buf_putf(out, "<article class=\"alert %s\" aria-labelledby=\"alert-%s\">\n<h3 id=\"alert-%s\">",
              finding_severity_text(kind->severity), alert->id, alert->id);
-    buf_putf(out, "%s%s: %s</h3>\n<p>", alert->is_drill ? "Drill, nothing is wrong. " : "",
-             severity_word(kind->severity), kind->text);
+    buf_putf(out, "%s%s: %s</h3>\n<p class=\"lead\">",
+             alert->is_drill ? "Drill, nothing is wrong. " : "", severity_word(kind->severity),
+             kind->text);
+    page_put_text(out, kind->meaning);
+    buf_put_str(out, "</p>\n<p>");
     page_put_text(out, alert->summary);
     buf_put_str(out, "</p>\n<dl>\n");
     put_text_fact(out, "Log", alert->origin);
     put_text_fact(out, "About", alert->subject);
-    put_times(out, alert, now_s);
-    put_text_fact(out, "Means", kind->meaning);
     put_text_fact(out, "Do first", kind->runbook);
     put_evidence(out, alert);
+    put_times(out, alert, now_s);
     put_state(out, alert);
     buf_put_str(out, "</dl>\n</article>\n");
 }
 
+static void put_alerts_of(struct buf *out, const struct alert *alerts, size_t count,
+                          enum finding_code code, int64_t now_s)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (alerts[i].code == code) {
+            put_alert(out, &alerts[i], now_s);
+        }
+    }
+}
+
+/* What can be proved comes before what was only seen: the codes are in that order. */
 void status_put_alerts(struct buf *out, struct monitor_parts *parts, int64_t now_s)
 {
     struct alert *alerts = NULL;
@@ -105,9 +118,9 @@ void status_put_alerts(struct buf *out, struct monitor_parts *parts, int64_t now
     size_t all = open[FINDING_INFO] + open[FINDING_WARNING] + open[FINDING_CRITICAL];
     buf_put_str(out, "<section aria-labelledby=\"alerts\"><h2 id=\"alerts\">Open alerts</h2>\n");
     for (int severity = FINDING_CRITICAL; severity >= FINDING_INFO; severity--) {
-        for (size_t i = 0; i < count; i++) {
-            if ((int)finding_kind(alerts[i].code)->severity == severity) {
-                put_alert(out, &alerts[i], now_s);
+        for (int code = 0; code < FINDING_COUNT; code++) {
+            if ((int)finding_kind((enum finding_code)code)->severity == severity) {
+                put_alerts_of(out, alerts, count, (enum finding_code)code, now_s);
             }
         }
     }
@@ -124,14 +137,19 @@ void status_put_alerts(struct buf *out, struct monitor_parts *parts, int64_t now
 static void put_resolved_row(struct buf *out, const struct alert *alert)
 {
     const struct finding_kind *kind = finding_kind(alert->code);
-    buf_put_str(out, "<tr><th scope=\"row\">");
+    page_begin_row(out);
     page_put_time(out, alert->resolved_s);
-    buf_putf(out, "</th><td>%s: %s%s</td><td>", severity_word(kind->severity), kind->text,
+    buf_put_str(out, "</th>");
+    page_begin_cell(out, "Alert");
+    buf_putf(out, "%s: %s%s</td>", severity_word(kind->severity), kind->text,
              alert->is_drill ? " (drill)" : "");
+    page_begin_cell(out, "Log");
     page_put_text(out, alert->origin);
-    buf_put_str(out, "</td><td>");
+    buf_put_str(out, "</td>");
+    page_begin_cell(out, "Summary");
     page_put_text(out, alert->summary);
-    buf_put_str(out, "</td><td>");
+    buf_put_str(out, "</td>");
+    page_begin_cell(out, "Comment");
     page_put_text(out, alert->comment);
     buf_put_str(out, "</td></tr>\n");
 }

@@ -70,7 +70,7 @@ static void put_quorum(struct buf *out, const struct log_view *view)
                      : view->status.is_quorum_met ? "<strong>met</strong>: "
                                                   : "<strong class=\"bad\">not met</strong>: ");
     page_put_text(out, is_long ? "a long rule, see the policy file" : buf_c_str(&rule));
-    buf_putf(out, "; f = %zu evil witnesses let the log show two histories",
+    buf_putf(out, "; f = %zu: so many witnesses must lie before the log can show two histories",
              policy_f(view->policy));
     buf_clear(&rule);
     page_end_fact(out);

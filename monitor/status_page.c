@@ -32,9 +32,14 @@ static const char style[] =
     "dl{margin:0}dl>div{display:grid;grid-template-columns:minmax(0,12rem) minmax(0,1fr);"
     "gap:0 1rem;padding:.2rem 0}dd{margin:0}"
     "@media(max-width:40rem){dl>div{grid-template-columns:minmax(0,1fr)}}"
-    ".scroll{overflow-x:auto;margin:.75rem 0}table{border-collapse:collapse;width:100%}"
+    "table{border-collapse:collapse;width:100%;margin:.75rem 0}.lead{font-weight:600}"
     "caption{text-align:left}th,td{text-align:left;vertical-align:top;font-weight:normal;"
-    "padding:.3rem .75rem .3rem 0;border-bottom:1px solid var(--line);overflow-wrap:normal}"
+    "padding:.3rem .75rem .3rem 0;border-bottom:1px solid var(--line)}"
+    "thead th{overflow-wrap:normal}@media(max-width:40rem){.wide thead{position:absolute;"
+    "left:-99rem}.wide,.wide caption,.wide tbody,.wide tr,.wide th,.wide td{display:block;"
+    "border:0;padding:0}.wide tr{border-bottom:1px solid var(--line);padding:.5rem 0}"
+    ".wide tbody th{font-weight:600}"
+    ".wide td::before{content:attr(data-heading)\": \";color:var(--soft)}}"
     "thead th{color:var(--soft)}progress{width:100%;accent-color:var(--link)}"
     "figure{margin:1rem 0 .5rem}svg{display:block;width:100%;height:8rem;color:var(--link)}"
     ".line{stroke:currentColor;stroke-width:2;vector-effect:non-scaling-stroke}"
@@ -80,8 +85,10 @@ static void put_state(struct buf *out, struct monitor_parts *parts)
     } else {
         buf_put_str(out, verified == parts->log_count ? "All is well" : "No alert is open");
     }
-    buf_putf(out, ": %zu of %zu log%s verified.</strong>", verified, parts->log_count,
-             parts->log_count == 1 ? " is" : "s are");
+    bool is_alarmed = open[FINDING_CRITICAL] + open[FINDING_WARNING] > 0;
+    buf_putf(out, "%s %zu of %zu log%s verified.%s", is_alarmed ? ".</strong>" : ":", verified,
+             parts->log_count, parts->log_count == 1 ? " is" : "s are",
+             is_alarmed ? "" : "</strong>");
     if (!health.is_well) {
         buf_put_str(out, " The monitor itself needs attention: ");
         page_put_text(out, health.reason);
@@ -94,11 +101,15 @@ static void put_whole(struct buf *out, struct monitor_parts *parts, int64_t now_
 {
     buf_put_str(out, "<section aria-labelledby=\"state\"><h2 id=\"state\">State</h2>\n");
     put_state(out, parts);
-    buf_put_str(out, "<dl>\n");
-    page_begin_fact(out, "As of");
+    buf_put_str(out, "<p class=\"soft\">As of ");
     page_put_time(out, now_s);
-    buf_put_str(out, ", <a href=\"/\">reload this page</a>");
-    page_end_fact(out);
+    buf_put_str(out, ". <a href=\"/\">Reload this page</a></p></section>\n");
+}
+
+/* What it did, for those who ask whether it works at all: after what it found. */
+static void put_work(struct buf *out, struct monitor_parts *parts, int64_t now_s)
+{
+    buf_put_str(out, "<section aria-labelledby=\"work\"><h2 id=\"work\">This monitor</h2>\n<dl>\n");
     page_begin_fact(out, "Entries hashed");
     page_put_count(out, monitor_parts_entries(parts));
     buf_put_str(out, " since the start, ");
@@ -133,15 +144,19 @@ static void put_vantages(struct buf *out, struct monitor_parts *parts, int64_t n
     for (size_t i = 0; i < parts->vantage_count; i++) {
         struct vantage_status status;
         vantage_read_status(parts->vantages[i], &status);
-        buf_put_str(out, "<tr><th scope=\"row\">");
+        page_begin_row(out);
         page_put_text(out, status.text);
-        buf_put_str(out, "</th><td>");
+        buf_put_str(out, "</th>");
+        page_begin_cell(out, "Last answer");
         page_put_age(out, status.last_answer_s, now_s);
-        buf_put_str(out, "</td><td>");
+        buf_put_str(out, "</td>");
+        page_begin_cell(out, "Notes");
         page_put_count(out, status.notes);
-        buf_put_str(out, "</td><td>");
+        buf_put_str(out, "</td>");
+        page_begin_cell(out, "Contradictions");
         page_put_count(out, status.contradictions);
-        buf_put_str(out, "</td><td>");
+        buf_put_str(out, "</td>");
+        page_begin_cell(out, "Trouble");
         page_put_text(out, status.last_error[0] != 0 ? status.last_error : "none");
         buf_put_str(out, "</td></tr>\n");
     }
@@ -157,17 +172,21 @@ static void put_sink(struct buf *out, struct monitor_parts *parts, size_t i, int
     courier_read_status(parts->couriers[i], &status);
     alert_book_queue(parts->alerts, i, &queue);
     monitor_parts_put_sink(parts, i, &name);
-    buf_put_str(out, "<tr><th scope=\"row\">");
+    page_begin_row(out);
     page_put_text(out, buf_c_str(&name));
-    buf_put_str(out, "</th><td>");
+    buf_put_str(out, "</th>");
+    page_begin_cell(out, "Delivered");
     page_put_count(out, queue.delivered);
-    buf_put_str(out, "</td><td>");
+    buf_put_str(out, "</td>");
+    page_begin_cell(out, "Waiting");
     page_put_count(out, queue.waiting);
-    buf_put_str(out, "</td><td>");
+    buf_put_str(out, "</td>");
+    page_begin_cell(out, "Last success");
     page_put_age(out, status.last_success_s, now_s);
     /* The words of a failure may hold the sink's address: they are in the log. */
-    buf_putf(out, "</td><td>%s</td></tr>\n",
-             status.last_error[0] != 0 ? "the last try failed" : "none");
+    buf_put_str(out, "</td>");
+    page_begin_cell(out, "Trouble");
+    buf_putf(out, "%s</td></tr>\n", status.last_error[0] != 0 ? "the last try failed" : "none");
     buf_clear(&name);
 }
 
@@ -204,6 +223,7 @@ void monitor_page_put(struct buf *out, struct monitor_parts *parts, int64_t now_
     status_put_logs(out, parts, now_s);
     put_vantages(out, parts, now_s);
     put_sinks(out, parts, now_s);
+    put_work(out, parts, now_s);
     status_put_resolved(out, parts, now_s);
     buf_put_str(out,
                 "</main>\n<footer><p class=\"soft\">For programs: <a href=\"/alerts\">alerts "

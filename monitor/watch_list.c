@@ -39,7 +39,8 @@ static enum err_code find_address(struct watch_item *item, const char *path, con
             "log-url",
             path, log_quoted_str(item->log->vkey.name).text);
     }
-    if (log_address_parse(&item->address, text, err) != E_OK) {
+    if (log_address_parse(&item->address, text, err) != E_OK ||
+        monitor_settings_check_public(&item->address, err) != E_OK) {
         return err_wrap(err, "policy %s", path);
     }
     if (item->address.kind == LOG_ADDRESS_GRPC) {

@@ -68,16 +68,11 @@ void rpc_call_put_peer_host(struct rpc_call *call, struct buf *out)
     gpr_free(peer);
 }
 
-/* Of a Unix socket gRPC tells where it listens, since callers have no address. */
-bool rpc_call_is_from(struct rpc_call *call, const char *path)
+bool rpc_call_is_local(struct rpc_call *call)
 {
+    struct address address;
     char *peer = grpc_call_get_peer(call->core);
-    struct span rest = span_of_str(peer != NULL ? peer : "");
-    struct buf text = BUF_INIT(PEER_TEXT_MAX);
-    bool is_unix = span_take_prefix(&rest, span_of_str("unix:"));
-    put_decoded(&text, rest);
-    bool is_from = is_unix && span_is_str(buf_span(&text), path);
-    buf_clear(&text);
+    bool is_local = peer != NULL && parse_peer(&address, peer) && address_is_unix(&address);
     gpr_free(peer);
-    return is_from;
+    return is_local;
 }

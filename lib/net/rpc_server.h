@@ -165,9 +165,8 @@ const char *rpc_call_peer_name(struct rpc_call *call);
  * "unknown". Only inside a callback. */
 void rpc_call_put_peer_host(struct rpc_call *call, struct buf *out);
 
-/* The call came through the Unix socket that listens at `path`, spelled as it was configured; never through
- * another one. Only inside a callback. */
-bool rpc_call_is_from(struct rpc_call *call, const char *path);
+/* The call came through a Unix socket. Only inside a callback. */
+bool rpc_call_is_local(struct rpc_call *call);
 
 /* One pointer for the handler's own state; NULL at first. */
 void rpc_call_set_user(struct rpc_call *call, void *user);

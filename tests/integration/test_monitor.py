@@ -21,7 +21,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
-from logd import Logd, courtroll, keygen, wait_until  # noqa: E402
+from logd import Logd, keygen, wait_until  # noqa: E402
 from monitor import Monitor, monitor_policy  # noqa: E402
 from witness import Witness  # noqa: E402
 
@@ -258,17 +258,6 @@ class TestSurfaces(World):
         refusal = self.monitor_.ask("ack", unknown, code=4).stderr
         self.assertIn("control socket only: --monitor unix:DATA-DIR/control.sock", refusal)
 
-    def test_another_unix_socket_is_as_public_as_tcp(self):
-        path = os.path.join(self.dir, "public.sock")
-        secret = "http://127.0.0.1:9/hook/secret"
-        monitor = self.monitor(grpc_listen="unix:" + path, alert_webhook=secret)
-        for word, operands in (("ack", ["0" * 32]), ("resolve", ["0" * 32]), ("self-test", [])):
-            answer = courtroll("monitor", word, "--monitor", "unix:" + path, *operands, code=4)
-            self.assertIn("control socket only", answer.stderr)
-        status = courtroll("monitor", "status", "--json", "--monitor", "unix:" + path, code=0)
-        self.assertNotIn("secret", status.stdout)
-        self.assertIn("secret", monitor.control("status", "--json").stdout)
-
 
 class Receiver(http.server.ThreadingHTTPServer):
     """A webhook, and later an answer for a log that was away."""
@@ -501,6 +490,9 @@ class TestConfiguration(World):
         self.refused("log-url", policy=[self.policy, "other"], log_url="http://x.example")
         self.refused("gRPC", log_url="127.0.0.1:1")
         self.refused("vantage", vantage="nonsense")
+        self.refused("password", vantage="http://reader:secret@mirror.example")
+        self.refused("password", log_url="https://log.example/?token=secret")
+        self.refused("control-socket", grpc_listen="unix:/nonexistent/public.sock")
         self.refused("peer", peer=self.log.vkey + "x")
         self.refused("own key", peer=self.m.vkey)
         self.refused("start-from", start_from=self.write("nonote", "hello\n"))
