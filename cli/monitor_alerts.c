@@ -272,8 +272,9 @@ const struct command monitor_resolve_command = {
     .name = "monitor resolve",
     .arguments = "--monitor unix:PATH [--comment TEXT] [--json] ID...",
     .summary = "close an alert: if it is found again it is a new one",
-    .text = "Through the monitor's control socket only. The evidence is kept, and the same evidence\n"
-            "does not open the alert again: new evidence does.\n",
+    .text =
+        "Through the monitor's control socket only. The evidence is kept, and the same evidence\n"
+        "does not open the alert again: new evidence does.\n",
     .operands_min = 1,
     .operands_max = SIZE_MAX,
     .run = run_resolve,

@@ -57,10 +57,25 @@ static json_t *note_json(const char *file, const struct rpc_monitor_checked *not
     return object;
 }
 
-/* The worst of what was found, as an exit code. */
-static int check_file(struct rpc_monitor *monitor, const char *path, json_t *array, int code,
-                      struct err *err)
+/* What could not be checked is said, and the next file is looked at. */
+static int say_failed(const char *path, json_t *array, struct err *err)
 {
+    err_wrap(err, "%s", path);
+    const struct output people = { .is_json = false };
+    output_error(&people, err);
+    if (array != NULL) {
+        json_t *object = json_object();
+        monitor_json_text(object, "file", path);
+        monitor_json_text(object, "error", err->msg);
+        json_array_append_new(array, object);
+    }
+    return output_exit_code(err->code);
+}
+
+/* What was found so far as an exit code: that a note does not fit counts more than a file that cannot be read. */
+static int check_file(struct rpc_monitor *monitor, const char *path, json_t *array, int code)
+{
+    struct err error, *err = &error;
     struct buf file = BUF_INIT(RPC_MONITOR_FILE_BYTES_MAX);
     struct rpc_monitor_check check;
     enum err_code rc = command_read_file(&file, path, err);
@@ -69,7 +84,8 @@ static int check_file(struct rpc_monitor *monitor, const char *path, json_t *arr
     }
     buf_clear(&file);
     if (rc != E_OK) {
-        return output_exit_code(rc);
+        int failed = say_failed(path, array, err);
+        return code == OUTPUT_DONE ? failed : code;
     }
     for (size_t i = 0; i < check.count; i++) {
         if (array != NULL) {
@@ -102,16 +118,10 @@ static int run_check(int argc, char **argv)
         return code;
     }
     json_t *array = options.output.is_json ? json_array() : NULL;
-    struct err err = { .msg = "" };
     for (size_t i = 0; i < line.operand_count; i++) {
-        code = check_file(monitor, line.operands[i], array, code, &err);
-        if (err.msg[0] != '\0') {
-            err_wrap(&err, "%s", line.operands[i]);
-            output_error(&options.output, &err);
-            break;
-        }
+        code = check_file(monitor, line.operands[i], array, code);
     }
-    if (array != NULL && err.msg[0] == '\0') {
+    if (array != NULL) {
         json_t *object = json_object();
         json_object_set(object, "notes", array);
         output_json(object);

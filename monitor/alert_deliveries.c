@@ -163,7 +163,7 @@ static bool queue_repeats(struct alert_book *book, int64_t now_s)
 static struct alert_item *find_first(struct alert_book *book, struct alert_queue *queue)
 {
     struct alert_item *item;
-    while ((item = TAILQ_FIRST(&queue->items)) != NULL && item->event == DELIVERY_REMINDER &&
+    while ((item = alert_queue_head(queue)) != NULL && item->event == DELIVERY_REMINDER &&
            !is_wanted(book, &item->entry->record.alert, queue->position)) {
         alert_book_add_told(book, queue->position, item->number);
         alert_queue_remove(queue, item);
@@ -242,8 +242,9 @@ void alert_book_failed(struct alert_book *book, size_t sink, const struct delive
     crypto_random((uint8_t *)&random, sizeof random);
     pthread_mutex_lock(&book->lock);
     struct alert_queue *queue = &book->memory->queues[sink];
-    if (alert_queue_find(queue, delivery->number) != NULL) {
-        alert_queue_fail(queue, monotonic_ms, random);
+    const struct alert_item *item = alert_queue_find(queue, delivery->number);
+    if (item != NULL) {
+        alert_queue_fail(queue, item, monotonic_ms, random);
     }
     alert_book_leave(book, false);
 }

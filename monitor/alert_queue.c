@@ -26,11 +26,28 @@ static bool is_telling(enum delivery_event event)
     return event != DELIVERY_RESOLVED;
 }
 
+static bool is_waiting(const struct alert_queue *queue, const struct alert_entry *entry)
+{
+    const struct alert_item *item;
+    TAILQ_FOREACH(item, &queue->items, next)
+    {
+        if (item->entry == entry) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void alert_queue_push(struct alert_queue *queue, uint64_t number, enum delivery_event event,
                       struct alert_entry *entry)
 {
     uint32_t bit = UINT32_C(1) << queue->position;
     struct alert_item *item = NEW(struct alert_item);
+    const struct alert_item *last = TAILQ_LAST(&queue->items, alert_items);
+    if (queue->tries > 0 && last != NULL && !is_waiting(queue, entry)) {
+        queue->passed = last->number; /* news does not wait for what the sink does not take */
+        queue->retry_at_ms = 0;
+    }
     *item = (struct alert_item){ .number = number, .event = event, .entry = entry };
     TAILQ_INSERT_TAIL(&queue->items, item, next);
     queue->count++;
@@ -64,7 +81,37 @@ struct alert_item *alert_queue_find(const struct alert_queue *queue, uint64_t nu
     return NULL;
 }
 
-void alert_queue_fail(struct alert_queue *queue, uint64_t monotonic_ms, uint32_t random)
+/* Does one of those that are passed over tell of the same alert? */
+static bool is_behind(const struct alert_queue *queue, const struct alert_item *item)
+{
+    const struct alert_item *other;
+    TAILQ_FOREACH(other, &queue->items, next)
+    {
+        if (other->number > queue->passed) {
+            return false;
+        }
+        if (other->entry == item->entry) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct alert_item *alert_queue_head(struct alert_queue *queue)
+{
+    struct alert_item *item;
+    TAILQ_FOREACH(item, &queue->items, next)
+    {
+        if (queue->passed == 0 || (item->number > queue->passed && !is_behind(queue, item))) {
+            return item;
+        }
+    }
+    queue->passed = 0;
+    return TAILQ_FIRST(&queue->items);
+}
+
+void alert_queue_fail(struct alert_queue *queue, const struct alert_item *item,
+                      uint64_t monotonic_ms, uint32_t random)
 {
     uint64_t delay = ALERT_RETRY_MS_MIN;
     for (unsigned i = 0; i < queue->tries && delay < ALERT_RETRY_MS_MAX; i++) {
@@ -73,6 +120,9 @@ void alert_queue_fail(struct alert_queue *queue, uint64_t monotonic_ms, uint32_t
     delay = delay > ALERT_RETRY_MS_MAX ? ALERT_RETRY_MS_MAX : delay;
     queue->tries++;
     queue->failures++;
+    if (queue->tries % ALERT_TRIES_IN_A_ROW == 0) {
+        queue->passed = item->number;
+    }
     /* Three to four quarters of it, so that what failed together does not come back together. */
     queue->retry_at_ms = monotonic_ms + delay - random % (delay / 4);
 }

@@ -10,6 +10,7 @@
 enum {
     /* Above, what is over and was never told is dropped. Open alerts take less than half of it. */
     ALERT_QUEUE_MAX = 10000,
+    ALERT_TRIES_IN_A_ROW = 3, /* then what another alert has to tell is tried */
     ALERT_RETRY_MS_MIN = 1000,
     ALERT_RETRY_MS_MAX = 5 * 60 * 1000,
 };
@@ -22,10 +23,11 @@ struct alert_item {
 };
 
 struct alert_queue {
-    TAILQ_HEAD(, alert_item) items; /* by number */
+    TAILQ_HEAD(alert_items, alert_item) items; /* by number */
     size_t count;
     size_t position; /* of the sink */
-    unsigned tries;  /* of the first */
+    unsigned tries;  /* in vain, since the last success */
+    uint64_t passed; /* those up to this number are passed over for now; 0: none is */
     uint64_t retry_at_ms;
     uint64_t delivered, failures;
 };
@@ -40,9 +42,14 @@ void alert_queue_remove(struct alert_queue *queue, struct alert_item *item); /* 
 /* NULL: it is not there. */
 struct alert_item *alert_queue_find(const struct alert_queue *queue, uint64_t number);
 
-/* The first was tried in vain: when it is tried again. `random` is any number. */
-void alert_queue_fail(struct alert_queue *queue, uint64_t monotonic_ms, uint32_t random);
-/* The first was delivered. */
+/* The one to be tried: the first, or one behind those that the sink has refused for now. What an alert has to tell
+ * stays in order. NULL: the queue is empty. */
+struct alert_item *alert_queue_head(struct alert_queue *queue);
+
+/* This one was tried in vain: when the head is tried again. `random` is any number. */
+void alert_queue_fail(struct alert_queue *queue, const struct alert_item *item,
+                      uint64_t monotonic_ms, uint32_t random);
+/* One was delivered. */
 void alert_queue_succeed(struct alert_queue *queue);
 
 /* Which alert's deliveries are to be dropped from a queue that is too long: the oldest that was opened and

@@ -15,7 +15,7 @@
 
 enum {
     PIPELINED_MAX = 16,
-    ALERTS_MAX = 500, /* of GET /alerts, newest first: some are resolved */
+    RESOLVED_MAX = 500, /* of GET /alerts, beside all that are open */
     ALERTS_BYTES_MAX = 16 * 1024 * 1024,
     HEALTH_BYTES_MAX = 4 * 512 + 16,
     READS_MAX = 64, /* pages and lists being made: each may take megabytes */
@@ -93,7 +93,8 @@ static enum err_code run_page(struct read *read, struct err *err)
 static void put_alerts(struct read *read, bool with_resolved)
 {
     struct alert *alerts = NULL;
-    size_t count = alert_book_list(read->http->parts->alerts, with_resolved, ALERTS_MAX, &alerts);
+    size_t count = alert_book_list(read->http->parts->alerts, with_resolved,
+                                   with_resolved ? RESOLVED_MAX : SIZE_MAX, &alerts);
     for (size_t i = 0; i < count && buf_room(&read->body) > ALERT_TEXT_BYTES_MAX + 8; i++) {
         if (with_resolved == (alerts[i].state == ALERT_RESOLVED)) {
             buf_put_str(&read->body, read->body.len == 1 ? "\n" : ",\n");

@@ -98,12 +98,14 @@ static void put_alert(struct buf *out, const struct alert *alert, int64_t now_s)
     buf_put_str(out, "</dl>\n</article>\n");
 }
 
+/* `room`: so many more are shown. */
 static void put_alerts_of(struct buf *out, const struct alert *alerts, size_t count,
-                          enum finding_code code, int64_t now_s)
+                          enum finding_code code, int64_t now_s, size_t *room)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i<count && * room> 0; i++) {
         if (alerts[i].code == code) {
             put_alert(out, &alerts[i], now_s);
+            --*room;
         }
     }
 }
@@ -112,23 +114,21 @@ static void put_alerts_of(struct buf *out, const struct alert *alerts, size_t co
 void status_put_alerts(struct buf *out, struct monitor_parts *parts, int64_t now_s)
 {
     struct alert *alerts = NULL;
-    size_t count = alert_book_list(parts->alerts, false, STATUS_PAGE_ALERTS_MAX, &alerts);
-    size_t open[FINDING_CRITICAL + 1];
-    alert_book_count(parts->alerts, open);
-    size_t all = open[FINDING_INFO] + open[FINDING_WARNING] + open[FINDING_CRITICAL];
+    size_t count = alert_book_list(parts->alerts, false, SIZE_MAX, &alerts);
+    size_t room = STATUS_PAGE_ALERTS_MAX;
     buf_put_str(out, "<section aria-labelledby=\"alerts\"><h2 id=\"alerts\">Open alerts</h2>\n");
     for (int severity = FINDING_CRITICAL; severity >= FINDING_INFO; severity--) {
         for (int code = 0; code < FINDING_COUNT; code++) {
             if ((int)finding_kind((enum finding_code)code)->severity == severity) {
-                put_alerts_of(out, alerts, count, (enum finding_code)code, now_s);
+                put_alerts_of(out, alerts, count, (enum finding_code)code, now_s, &room);
             }
         }
     }
     if (count == 0) {
         buf_put_str(out, "<p>None.</p>\n");
-    } else if (all > count) {
-        buf_putf(out, "<p>And %zu older ones: see <code>courtroll monitor alerts</code>.</p>\n",
-                 all - count);
+    } else if (count > STATUS_PAGE_ALERTS_MAX) {
+        buf_putf(out, "<p>And %zu more: see <code>courtroll monitor alerts</code>.</p>\n",
+                 count - STATUS_PAGE_ALERTS_MAX);
     }
     buf_put_str(out, "</section>\n");
     mem_free(alerts);

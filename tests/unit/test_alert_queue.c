@@ -141,6 +141,36 @@ static void failures_are_tried_later_and_later(void **state)
     assert_int_equal(status.tries, 0);
 }
 
+/* A sink that answers 400 to one alert for ever is told all others, news at once, and each in order. */
+static void what_a_sink_refuses_does_not_hold_up_the_rest(void **state)
+{
+    struct alert_world *world = *state;
+    struct delivery delivery;
+    struct alert_queue_status status;
+    uint64_t now_ms = 1000, wait_ms;
+    struct alert refused = raise(world, FINDING_STALLED, "refused", 1);
+    struct alert other = raise(world, FINDING_FORK, "other", 1);
+    resolve(world, refused.id, 2);
+    for (unsigned i = 0; i < 3; i++, now_ms += 5 * 60 * 1000) {
+        assert_true(alert_book_next(world->book, 0, 2, now_ms, &delivery, &wait_ms));
+        assert_delivery(&delivery, DELIVERY_OPENED, refused.id);
+        alert_book_failed(world->book, 0, &delivery, now_ms);
+    }
+    assert_true(alert_book_next(world->book, 0, 2, now_ms, &delivery, &wait_ms));
+    assert_delivery(&delivery, DELIVERY_OPENED, other.id);
+    assert_int_equal(alert_book_delivered(world->book, 0, &delivery, &err), E_OK);
+    assert_true(alert_book_next(world->book, 0, 2, now_ms, &delivery, &wait_ms));
+    assert_delivery(&delivery, DELIVERY_OPENED, refused.id); /* not its end before its beginning */
+    alert_book_failed(world->book, 0, &delivery, now_ms);
+    assert_false(alert_book_next(world->book, 0, 2, now_ms, &delivery, &wait_ms));
+    struct alert news = raise(world, FINDING_FORK, "news", 3);
+    assert_true(alert_book_next(world->book, 0, 3, now_ms, &delivery, &wait_ms));
+    assert_delivery(&delivery, DELIVERY_OPENED, news.id);
+    assert_int_equal(alert_book_delivered(world->book, 0, &delivery, &err), E_OK);
+    alert_book_queue(world->book, 0, &status);
+    assert_int_equal(status.waiting, 2);
+}
+
 static void who_waits_is_told_when_to_come_back(void **state)
 {
     struct alert_world *world = *state;
@@ -461,6 +491,7 @@ int main(void)
         CASE(the_same_delivery_is_told_until_it_is_taken),
         CASE(delivered_twice_is_delivered_once),
         CASE(failures_are_tried_later_and_later),
+        CASE(what_a_sink_refuses_does_not_hold_up_the_rest),
         CASE(who_waits_is_told_when_to_come_back),
         CASE(open_critical_alerts_are_told_again),
         CASE(without_repeat_nothing_is_told_again),
