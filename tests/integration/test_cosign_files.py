@@ -109,9 +109,15 @@ class Case(unittest.TestCase):
             self.assertFalse(os.path.exists(path))
         return path, json.loads(done.stdout)
 
-    def export_next(self, name):
-        """With proofs from all that was exported before; the path, and the size."""
-        path, told = self.export(name, "--history", self.history)
+    def export_next(self, name, size=0):
+        """With proofs from all that was exported before; the path, and the size. At least of `size`: what is
+        signed is there to be exported a moment later."""
+        for _ in range(100):
+            path, told = self.export(name, "--history", self.history)
+            if told["size"] >= size:
+                break
+            os.remove(path)
+            time.sleep(0.1)
         return path, told["size"]
 
     def sign(self, witness, *files, code=DONE, over="http"):
@@ -268,7 +274,7 @@ class TwoFileDrops(Case):
         files, sizes = [], []
         for i in range(4):
             self.move_on(i + 1)
-            path, size = self.export_next(f"cp{i}")
+            path, size = self.export_next(f"cp{i}", self.count)
             files.append(path)
             sizes.append(size)
         self.assertEqual(sizes, [1, 3, 6, 10])
