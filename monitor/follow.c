@@ -315,9 +315,19 @@ static enum err_code prune(struct follow *follow, struct err *err)
 }
 
 static enum err_code (*const parts[])(struct follow *follow, struct err *err) = {
-    flush,         poll,       follow_hold_trusted, follow_hold_target, follow_hold_waiting,
-    look_at_tiles, add_sample, look_at_waiting,     look_at_clock,      store,
-    flush,         prune,
+    flush,
+    poll,
+    follow_clock_look_at_claim,
+    follow_hold_trusted,
+    follow_hold_target,
+    follow_hold_waiting,
+    look_at_tiles,
+    add_sample,
+    look_at_waiting,
+    look_at_clock,
+    store,
+    flush,
+    prune,
 };
 
 static void begin_step(struct follow *follow, const struct monitor_time *now)

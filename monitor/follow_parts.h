@@ -154,6 +154,8 @@ void follow_tiles_look_again(struct follow *follow);
 
 /* -- follow_clock.c -- */
 
+/* Before anything is read on the word of a size. */
+MUST_USE enum err_code follow_clock_look_at_claim(struct follow *follow, struct err *err);
 MUST_USE enum err_code follow_clock_look(struct follow *follow, struct err *err);
 
 #endif
