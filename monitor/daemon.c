@@ -29,7 +29,7 @@ enum {
     READ_WORKERS = 2,  /* pages and metrics */
     LOOK_WORKERS = 1,  /* health and heartbeat: never behind what callers ask for */
     OTHER_WORKERS = 3, /* a step of the stop, and the resolver of names */
-    CALLS_MAX = 1024, /* of gRPC, not answered: all of them read store or book */
+    CALLS_MAX = 1024,  /* of gRPC, not answered: all of them read store or book */
     LOOK_MS = 1000,
     HEARTBEAT_LOOK_S = 30,
     GRACE_MS = 1000,
