@@ -18,7 +18,7 @@ int monitor_open(struct rpc_monitor **out, struct monitor_options *options,
                  const struct command *command)
 {
     struct err err;
-    const char *text = options->monitor != NULL ? options->monitor : "localhost:6983";
+    const char *text = options->monitor != NULL ? options->monitor : "127.0.0.1:6983";
     if (log_address_parse(&options->address, text, &err) != E_OK) {
         return command_usage_error(command, "--monitor: %s", err.msg);
     }
@@ -56,10 +56,10 @@ const struct command monitor_command = {
             "\n"
             "ack, resolve and self-test work through the monitor's control socket only:\n"
             "--monitor unix:DATA-DIR/control.sock.\n",
-    .examples = "  courtroll monitor status --monitor localhost:6983\n"
-                "  courtroll monitor alerts --monitor localhost:6983 --all\n"
+    .examples = "  courtroll monitor status --monitor 127.0.0.1:6983\n"
+                "  courtroll monitor alerts --monitor 127.0.0.1:6983 --all\n"
                 "  courtroll monitor ack --monitor unix:state/control.sock \\\n"
                 "      --comment 'called the court, 10:40' 2b1f...\n"
-                "  courtroll monitor check --monitor localhost:6983 receipt.tlog-proof\n",
+                "  courtroll monitor check --monitor 127.0.0.1:6983 receipt.tlog-proof\n",
     .run = run,
 };

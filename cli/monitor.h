@@ -24,7 +24,7 @@ struct monitor_options {
     { .name = "monitor",                                                                           \
       .argument = "MONITOR",                                                                       \
       .help = "HOST:PORT of the monitor's gRPC service, or unix:PATH of its control\n"             \
-              "socket [localhost:6983]",                                                           \
+              "socket [127.0.0.1:6983]",                                                           \
       .text = &(options)->monitor },                                                               \
         COMMAND_OPTIONS_TLS(&(options)->address), COMMAND_OPTION_JSON(&(options)->output)
 enum {
