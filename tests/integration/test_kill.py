@@ -108,11 +108,14 @@ class Told:
         self.sent = collections.Counter()  # source -> how many it has sent at most
         self.notes = {}  # text of a checkpoint -> the first note that had it
         self.served = set()  # notes that the log served
+        self.calls = {}  # source -> entries a call, of those that send many in one call
         self.sources = 0
 
-    def source(self):
+    def source(self, call=None):
         with self.lock:
             self.sources += 1
+            if call is not None:
+                self.calls[self.sources] = call
             return self.sources
 
     def sending(self, source, number):
@@ -226,7 +229,7 @@ class Life:
                 self.told.acknowledged(source, number, int(index))
 
     def stream(self):
-        source = self.told.source()
+        source = self.told.source(CALL)
         child = self.command()
         self.start(self.submitters, self.take_answers, child, source)
         number = 0
@@ -247,8 +250,8 @@ class Life:
 
     def bursts(self):
         while not self.is_over.is_set():
-            source = self.told.source()
             count = self.seeds.randrange(1, 40)
+            source = self.told.source(count)
             child = self.command("--promise", self.promises)
             self.told.sending(source, count - 1)
             with contextlib.suppress(OSError), child.stdin:
@@ -453,15 +456,13 @@ class Check:
 
     def calls(self):
         """A call is logged as a whole, in one piece, or not at all."""
-        for source, sent in self.told.sent.items():
-            if sent % CALL != 0:
-                continue
-            for first in range(0, sent, CALL):
-                at = [self.where.get((source, first + i)) for i in range(CALL)]
+        for source, call in self.told.calls.items():
+            for first in range(0, self.told.sent[source], call):
+                at = [self.where.get((source, first + i)) for i in range(call)]
                 if at[0] is None:
                     assert set(at) == {None}, f"half of call {source} {first} is logged"
                 else:
-                    assert at == list(range(at[0], at[0] + CALL)), f"call {source} {first} is torn"
+                    assert at == list(range(at[0], at[0] + call)), f"call {source} {first} is torn"
 
     def root_at(self, size):
         if size not in self.roots:  # seen after the tree had grown past it
