@@ -398,10 +398,29 @@ static void on_tallied(void *ctx, const struct cosigner_answer *answer)
     atomic_fetch_add(&tally->all, 1);
 }
 
+enum {
+    STEP_US = 200,
+    WAIT_S = 120
+};
+
 static void wait_for(const atomic_size_t *count, size_t value)
 {
-    while (atomic_load(count) < value) {
-        usleep(200);
+    for (size_t i = 0; atomic_load(count) < value; i++) {
+        assert_true(i < (size_t)WAIT_S * 1000000 / STEP_US);
+        usleep(STEP_US);
+    }
+}
+
+/* Workers take requests in any order: what is sent after this comes after the one that has the turn. */
+static void wait_for_turn(struct known_log *log)
+{
+    bool is_busy = false;
+    for (size_t i = 0; !is_busy; i++) {
+        assert_true(i < (size_t)WAIT_S * 1000000 / STEP_US);
+        usleep(STEP_US);
+        pthread_mutex_lock(&log->mutex);
+        is_busy = log->is_busy;
+        pthread_mutex_unlock(&log->mutex);
     }
 }
 
@@ -486,11 +505,12 @@ static void cosigner_bounds_the_bytes_of_all_requests(void **state)
         snprintf(name, sizeof name, "log/%d", i);
         struct tree_log log = f->log;
         log.signer.vkey = vkey_make(name, SIGNATURE_ED25519, &log.signer.vkey.key);
-        world_add_log(&f->world, &log);
+        struct known_log *known = world_add_log(&f->world, &log);
         buf_reset(&f->body);
         tree_log_put_request(&f->body, &log, 0, 4); /* has the log's turn until the store works */
         cosigner_submit(f->world.cosigner, buf_span(&f->body), span_of_str("::1"), &tally,
                         on_tallied);
+        wait_for_turn(known);
         buf_reset(&text);
         buf_putf(&text, "%s\n7\nKgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", name);
         memset(buf_extend(&text, LONG_BYTES), 'x', LONG_BYTES);
