@@ -104,5 +104,6 @@ MUST_USE enum err_code base64_decode_hash(struct hash *out, struct span text, st
 
 void crypto_random(uint8_t *out, size_t len);
 void crypto_wipe(void *memory, size_t len);
+void crypto_wipe_buf(struct buf *buf); /* and buf_clear */
 
 #endif

@@ -419,8 +419,9 @@ static int compare_seen(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* A quorum stays one when witnesses are added: so the earliest that make one end it. */
-uint64_t policy_no_later_than(const struct policy *policy, const struct policy_verdict *verdict)
+/* A quorum stays one when witnesses are added: so the earliest that make one end it, or the latest. */
+static uint64_t time_of_quorum(const struct policy *policy, const struct policy_verdict *verdict,
+                               bool from_latest)
 {
     struct seen seen[POLICY_KEYS_MAX];
     size_t count = 0;
@@ -435,12 +436,23 @@ uint64_t policy_no_later_than(const struct policy *policy, const struct policy_v
     qsort(seen, count, sizeof seen[0], compare_seen);
     struct policy_set present = { 0 };
     for (size_t i = 0; i < count; i++) {
-        present.has[seen[i].witness] = true;
+        const struct seen *next = &seen[from_latest ? count - 1 - i : i];
+        present.has[next->witness] = true;
         if (policy_is_met(policy, &present)) {
-            return seen[i].time;
+            return next->time;
         }
     }
     return 0;
+}
+
+uint64_t policy_no_later_than(const struct policy *policy, const struct policy_verdict *verdict)
+{
+    return time_of_quorum(policy, verdict, false);
+}
+
+uint64_t policy_sequenced_after(const struct policy *policy, const struct policy_verdict *verdict)
+{
+    return time_of_quorum(policy, verdict, true);
 }
 
 bool policy_is_blocking(const struct policy *policy, const struct policy_set *set)

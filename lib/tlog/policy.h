@@ -75,6 +75,9 @@ struct policy_verdict {
 /* "No later than" for the entries of the verdict's tree: the latest time in the quorum, for the quorum
  * that makes it least. 0 when no quorum is met, or the policy asks for none. */
 uint64_t policy_no_later_than(const struct policy *policy, const struct policy_verdict *verdict);
+/* "Sequenced after" for entries behind one that holds this note: the earliest time in the quorum, for the quorum that
+ * makes it greatest. 0 likewise. */
+uint64_t policy_sequenced_after(const struct policy *policy, const struct policy_verdict *verdict);
 
 /* E_MALFORMED; E_NOT_FOUND when no listed log has the origin; E_BAD_SIGNATURE when that log's line
  * does not verify or is missing. A missing quorum is no error: see is_met. */

@@ -87,13 +87,28 @@ void receipt_clear(struct receipt *receipt)
     buf_clear(&receipt->extra);
 }
 
-void receipt_put(struct buf *out, uint64_t index, const struct proof *proof, struct span note)
+static void put_rest(struct buf *out, uint64_t index, const struct proof *proof, struct span note)
 {
     assert(index < SIZE_VALUE_MAX);
-    buf_putf(out, "%s%s%" PRIu64 "\n", header, index_prefix, index);
+    buf_putf(out, "%s%" PRIu64 "\n", index_prefix, index);
     proof_put_lines(out, proof);
     buf_put_u8(out, '\n');
     buf_put(out, note);
+}
+
+void receipt_put(struct buf *out, uint64_t index, const struct proof *proof, struct span note)
+{
+    buf_put_str(out, header);
+    put_rest(out, index, proof, note);
+}
+
+void receipt_put_with_extra(struct buf *out, struct span extra, uint64_t index,
+                            const struct proof *proof, struct span note)
+{
+    buf_putf(out, "%s%s", header, extra_prefix);
+    base64_put(out, extra);
+    buf_put_u8(out, '\n');
+    put_rest(out, index, proof, note);
 }
 
 enum err_code receipt_verify(const struct receipt *receipt, const struct policy *policy,

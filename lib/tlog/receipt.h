@@ -22,6 +22,9 @@ MUST_USE enum err_code receipt_parse(struct receipt *out, struct span bytes, str
 void receipt_clear(struct receipt *receipt);
 
 void receipt_put(struct buf *out, uint64_t index, const struct proof *proof, struct span note);
+/* With extra data, which nothing vouches for. */
+void receipt_put_with_extra(struct buf *out, struct span extra, uint64_t index,
+                            const struct proof *proof, struct span note);
 
 /* Is the entry with this leaf hash in the tree of a checkpoint that the policy accepts?
  * E_OK with out->is_met; E_MALFORMED (note); E_NOT_FOUND (unknown log); E_BAD_SIGNATURE;

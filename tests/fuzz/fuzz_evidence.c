@@ -4,10 +4,13 @@
  * its "note BYTES" line: "@" a log's checkpoint, a to h being those of an honest log by size, A to H those
  * of a fork; "%" the same cosigned by a witness, each size later than the one before it; "&" a promise for
  * the indices below, of the leaf that is there or of another; "~" what a monitor says about such a
- * checkpoint. Any other input is read as choices: of two sizes, of the roots that are signed there, and of a
+ * checkpoint. Of four operation records: "^" a checkpoint of the log that has them, a to d by size, A to D that of
+ * one which has the tag of the first one again in the third; "#" a record of either in base64; "=" its inclusion
+ * proof in the four. Any other input is read as choices: of two sizes, of the roots that are signed there, and of a
  * proof; all hashes are from the tree of eight entries, or from nowhere. */
 #include "base/ascii.h"
-#include "tlog/evidence.h"
+#include "evidence/evidence.h"
+#include "record/operation.h"
 #include "tlog/promise.h"
 
 #include <assert.h>
@@ -18,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum {
     LEAVES = 8,
     POOL = LEAVES * LEAVES + 4, /* hashes of all ranges, and of none */
+    RECORDS = 4,
     INPUT_MAX = 4096,
     TEXT_MAX = 2 * EVIDENCE_BYTES_MAX
 };
@@ -26,6 +30,8 @@ static const char origin[] = "log.example";
 static struct signer log_signer, other_signer, promise_signer, witness_signer, monitor_signer;
 static const struct vkey *log_keys[1], *all_keys[5];
 static struct hash pool[POOL];
+/* Of the honest log, and of the one that repeats a tag; never freed. */
+static struct buf records[2][RECORDS];
 
 /* MTH(D[lo:hi]), as RFC 6962 writes it; requires lo < hi. */
 static struct hash range_hash(size_t lo, size_t hi)
@@ -56,6 +62,35 @@ static void make_signer(struct signer *out, const char *name, enum signature_typ
     *out = (struct signer){ vkey_make(name, type, &public), key };
 }
 
+static void make_records(void)
+{
+    for (size_t lie = 0; lie < 2; lie++) {
+        for (size_t i = 0; i < RECORDS; i++) {
+            struct operation operation = { .kind = kind_find(KIND_FREEZE),
+                                           .is_vouched = true,
+                                           .minute = 1 + i,
+                                           .has_commitments = true };
+            struct err err;
+            operation.entry_tag.bytes[0] = (uint8_t)(lie == 1 && i == 2 ? 0 : i);
+            buf_init(&records[lie][i], OPERATION_BYTES_MAX);
+            enum err_code rc = operation_put(&records[lie][i], &operation, &err);
+            assert(rc == E_OK);
+        }
+    }
+}
+
+/* As range_hash, of records. */
+static struct hash record_range_hash(bool is_lie, size_t lo, size_t hi)
+{
+    if (hi - lo == 1) {
+        return merkle_leaf_hash(buf_span(&records[is_lie][lo]));
+    }
+    size_t split = hi - lo > 2 ? 2 : 1;
+    struct hash left = record_range_hash(is_lie, lo, lo + split),
+                right = record_range_hash(is_lie, lo + split, hi);
+    return merkle_node_hash(&left, &right);
+}
+
 static void set_up(void)
 {
     if (log_signer.key != NULL) {
@@ -66,6 +101,7 @@ static void set_up(void)
     make_signer(&promise_signer, "log.example/promise", SIGNATURE_ED25519, 3);
     make_signer(&witness_signer, "witness", SIGNATURE_COSIGNATURE, 4);
     make_signer(&monitor_signer, "monitor", SIGNATURE_ED25519, 5);
+    make_records();
     log_keys[0] = all_keys[0] = &log_signer.vkey;
     all_keys[1] = &other_signer.vkey;
     all_keys[2] = &promise_signer.vkey;
@@ -103,6 +139,25 @@ static void put_note(struct buf *out, size_t size, const struct hash *root, bool
     buf_clear(&text);
 }
 
+static enum err_code make_tag_again(struct buf *out, const struct evidence *evidence,
+                                    struct err *err)
+{
+    struct evidence_record made[2];
+    struct buf bytes[2] = { BUF_INIT(EVIDENCE_RECORD_BYTES_MAX),
+                            BUF_INIT(EVIDENCE_RECORD_BYTES_MAX) };
+    for (size_t i = 0; i < 2; i++) {
+        const struct evidence_entry *entry = &evidence->entries[i];
+        enum err_code rc = base64_append_decoded(&bytes[i], entry->record, BASE64_STRICT, err);
+        assert(rc == E_OK);
+        made[i] = (struct evidence_record){ entry->index, buf_span(&bytes[i]), &entry->proof };
+    }
+    enum err_code rc =
+        evidence_put_repeated_tag(out, evidence->notes[0], &made[1], &made[0], log_keys, 1, err);
+    buf_clear(&bytes[0]);
+    buf_clear(&bytes[1]);
+    return rc;
+}
+
 static enum err_code make_again(struct buf *out, const struct evidence *evidence, struct err *err)
 {
     const struct hash *root = evidence->has_proof ? &evidence->root : NULL;
@@ -118,6 +173,8 @@ static enum err_code make_again(struct buf *out, const struct evidence *evidence
     case EVIDENCE_PROMISE_BROKEN:
         return evidence_put_broken_promise(out, notes[0], notes[1], evidence->index, root, proof,
                                            all_keys[2], log_keys, 1, err);
+    case EVIDENCE_TAG_REPEATED:
+        return make_tag_again(out, evidence, err);
     case EVIDENCE_OBSERVATION:
         break;
     }
@@ -193,6 +250,33 @@ static void put_said(struct buf *out, size_t size, const struct hash *root)
     buf_clear(&note);
 }
 
+/* False when the two bytes do not stand for anything of a record. */
+static bool put_of_record(struct buf *file, uint8_t mark, uint8_t letter)
+{
+    size_t i = (size_t)(tolower(letter) - 'a');
+    bool is_lie = letter < 'a';
+    if (memchr("^#=", mark, 3) == NULL || tolower(letter) < 'a' || i >= RECORDS) {
+        return false;
+    }
+    if (mark == '^') {
+        struct buf note = BUF_INIT(TEXT_MAX);
+        struct hash root = record_range_hash(is_lie, 0, i + 1);
+        put_note(&note, i + 1, &root, false, false);
+        buf_putf(file, "note %zu\n", note.len);
+        buf_put(file, buf_span(&note));
+        buf_clear(&note);
+    } else if (mark == '#') {
+        base64_put(file, buf_span(&records[is_lie][i]));
+    } else {
+        size_t pair = 2 - i / 2 * 2; /* of the other two */
+        struct proof proof = { .count = 2 };
+        proof.hashes[0] = record_range_hash(is_lie, i ^ 1, (i ^ 1) + 1);
+        proof.hashes[1] = record_range_hash(is_lie, pair, pair + 2);
+        proof_put_lines(file, &proof);
+    }
+    return true;
+}
+
 /* False when the two bytes do not stand for a note. */
 static bool put_marked(struct buf *file, uint8_t mark, uint8_t letter)
 {
@@ -231,6 +315,9 @@ static void fuzz_file(struct span in)
     for (size_t i = 0; i < in.len; i++) {
         if (i + 1 < in.len && put_marked(&file, in.data[i], in.data[i + 1])) {
             has_lie |= in.data[++i] < 'a';
+        } else if (i + 1 < in.len && put_of_record(&file, in.data[i], in.data[i + 1])) {
+            has_lie |= in.data[i] == '^' && in.data[i + 1] < 'a';
+            i++;
         } else {
             buf_put_u8(&file, in.data[i]);
         }

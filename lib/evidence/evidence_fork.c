@@ -4,7 +4,7 @@
  * vouched for two histories. Form 3 is a witness' only: a log may sign an old size again, but a cosignature
  * says that at its time there was no larger tree. */
 #include "base/ascii.h"
-#include "tlog/evidence_parts.h"
+#include "evidence/evidence_parts.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -3,7 +3,7 @@
  * The text begins with a line that no checkpoint has, and its second line, where a checkpoint has its
  * size, starts with a letter: a monitor's signature can never pass for a log's. */
 #include "base/ascii.h"
-#include "tlog/evidence_parts.h"
+#include "evidence/evidence_parts.h"
 
 #include <inttypes.h>
 

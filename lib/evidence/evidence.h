@@ -28,6 +28,15 @@
  *     entry <index> <base64 leaf hash>  the leaf that is there, other than the one promised for this index
  *     <base64 hash>                     its inclusion proof in B: 0..63 lines
  *
+ *     tag-repeated
+ *     note <bytes>                      B, lines by keys of the log
+ *     entry <index> <base64 record>     twice, the lesser index first; each with its inclusion proof in B behind
+ *     <base64 hash>                     it: 0..63 lines
+ *
+ * where both entries are operation records in their form (record/operation.h), with one entry tag and other bytes.
+ * Their signatures are not looked at: an operation log may hold a tag once, whoever made the records, and no
+ * stranger can put one there but through the log.
+ *
  *     observation
  *     note <bytes>                      one line by the monitor's key
  *
@@ -36,8 +45,8 @@
  * A code is a-z, 0-9 and hyphens behind a letter, so that no such text is a checkpoint.
  * docs/evidence.md is for who writes another verifier. Pure. Any thread.
  */
-#ifndef TLOG_EVIDENCE_H
-#define TLOG_EVIDENCE_H
+#ifndef EVIDENCE_EVIDENCE_H
+#define EVIDENCE_EVIDENCE_H
 
 #include "base/limits.h"
 #include "tlog/checkpoint.h"
@@ -45,8 +54,10 @@
 #include "tlog/vkey.h"
 
 enum {
-    EVIDENCE_BYTES_MAX = 2 * 128 * 1024 + 16 * 1024, /* two notes and a proof */
-    EVIDENCE_CODE_BYTES_MAX = 64,                    /* of the lines of an observation */
+    EVIDENCE_BYTES_MAX =
+        2 * 128 * 1024 + 48 * 1024,        /* two notes, a proof or two, and two records */
+    EVIDENCE_RECORD_BYTES_MAX = 12 * 1024, /* over any record that has a tag */
+    EVIDENCE_CODE_BYTES_MAX = 64,          /* of the lines of an observation */
     EVIDENCE_SUBJECT_BYTES_MAX = 1024,
     EVIDENCE_SUMMARY_BYTES_MAX = 4096,
 };
@@ -55,16 +66,25 @@ enum evidence_kind {
     EVIDENCE_FORK,
     EVIDENCE_WITNESS_EQUIVOCATION,
     EVIDENCE_PROMISE_BROKEN,
+    EVIDENCE_TAG_REPEATED,
     EVIDENCE_OBSERVATION,
+};
+
+/* One of two records with one tag. */
+struct evidence_entry {
+    uint64_t index;
+    struct span record; /* its base64, inside the bytes parsed */
+    struct proof proof;
 };
 
 struct evidence {
     enum evidence_kind kind;
-    struct span notes[2]; /* A and B, inside the bytes parsed; promise and B; the observation */
+    struct span notes[2]; /* A and B, inside the bytes parsed; promise and B; B; the observation */
     bool has_proof;       /* form 2; promise-broken */
     struct hash root;     /* R'; of promise-broken the leaf that is there */
     uint64_t index;       /* promise-broken */
     struct proof proof;
+    struct evidence_entry entries[2]; /* tag-repeated */
 };
 
 /* What an observation says: spans inside its bytes. */
@@ -103,6 +123,20 @@ evidence_put_broken_promise(struct buf *out, struct span promise, struct span no
                             const struct vkey *promise_key, const struct vkey *const *log_keys,
                             size_t key_count, struct err *err);
 
+/* A record at an index, and its inclusion proof. Borrowed. */
+struct evidence_record {
+    uint64_t index;
+    struct span bytes;
+    const struct proof *proof;
+};
+/* In either order; the proofs are for the tree of `note`, which is signed by keys of the log. E_MALFORMED for what
+ * is no record with a tag; E_BAD_PROOF when tag or bytes do not repeat so, or a record is not there. */
+MUST_USE enum err_code evidence_put_repeated_tag(struct buf *out, struct span note,
+                                                 const struct evidence_record *record_1,
+                                                 const struct evidence_record *record_2,
+                                                 const struct vkey *const *log_keys,
+                                                 size_t key_count, struct err *err);
+
 /* Signed by `key`, of type 0x01. The texts are one line each, without control characters and within the bounds
  * above; code and summary are not empty; `note` may be empty, else it is a well-formed note. E_MALFORMED;
  * E_TOO_LARGE; signing_key_sign's. */
@@ -116,12 +150,13 @@ MUST_USE enum err_code evidence_read_observation(struct evidence_observation *ou
 
 /* What verified evidence says. */
 struct evidence_verdict {
-    struct checkpoint checkpoints[2]; /* of A and B; of promise-broken only [1] */
-    size_t keys[2];                   /* position of a key that signed A, and B */
-    struct hash contradicted;         /* the other root at A's size: B's, or R' */
-    uint64_t timestamps[2];           /* witness-equivocation: of the two lines */
-    bool is_later_smaller;            /* witness-equivocation, form 3 */
-    struct hash promised, found;      /* promise-broken: leaf hashes */
+    struct checkpoint checkpoints[2]; /* of A and B; of promise-broken and tag-repeated only [1] */
+    size_t keys[2];              /* position of a key that signed A, and B; if only B, twice that */
+    struct hash contradicted;    /* the other root at A's size: B's, or R' */
+    uint64_t timestamps[2];      /* witness-equivocation: of the two lines */
+    bool is_later_smaller;       /* witness-equivocation, form 3 */
+    struct hash promised, found; /* promise-broken: leaf hashes */
+    struct hash tag, leaves[2];  /* tag-repeated: of the entries, which have that tag */
     struct evidence_observation observation;
 };
 
@@ -134,7 +169,7 @@ MUST_USE enum err_code evidence_verify(const struct evidence *evidence,
                                        const struct vkey *const *keys, size_t key_count,
                                        struct evidence_verdict *out, struct err *err);
 
-/* "fork", "witness-equivocation", "promise-broken", "observation" */
+/* "fork", "witness-equivocation", "promise-broken", "tag-repeated", "observation" */
 const char *evidence_kind_text(enum evidence_kind kind);
 /* The origin that the evidence is about: of the first note that tells one; nothing is verified. Empty when an
  * observation is about none, or nothing can be read. `out` has room for ORIGIN_BYTES_MAX. */

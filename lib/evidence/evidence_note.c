@@ -1,7 +1,7 @@
 /* The normal path: the text of a note says what it is and of which origin; that decides which of the keys
  * may have signed it; only then its lines are verified. A key that is known in one role and signs in
  * another is an unknown key. */
-#include "tlog/evidence_parts.h"
+#include "evidence/evidence_parts.h"
 
 #include "base/alloc.h"
 
@@ -206,4 +206,17 @@ enum err_code evidence_note_check_spelling(const struct note *note, struct span 
         return err_set(err, E_MALFORMED, "signature lines not sorted, or not in our spelling");
     }
     return E_OK;
+}
+
+enum err_code evidence_note_clean(struct buf *out, struct span bytes, enum evidence_role role,
+                                  const struct evidence_signers *signers, struct err *err)
+{
+    struct evidence_note note;
+    enum err_code rc = evidence_note_open(&note, bytes, role, signers, err);
+    if (rc == E_OK) {
+        buf_init(out, bytes.len);
+        evidence_note_put(out, &note);
+        evidence_note_clear(&note);
+    }
+    return rc;
 }

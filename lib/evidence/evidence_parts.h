@@ -2,10 +2,10 @@
  *
  * For evidence*.c only; the files are described in evidence.h. Pure. Any thread.
  */
-#ifndef TLOG_EVIDENCE_PARTS_H
-#define TLOG_EVIDENCE_PARTS_H
+#ifndef EVIDENCE_EVIDENCE_PARTS_H
+#define EVIDENCE_EVIDENCE_PARTS_H
 
-#include "tlog/evidence.h"
+#include "evidence/evidence.h"
 #include "tlog/promise.h"
 
 /* -- who may sign what (evidence_note.c) -- */
@@ -68,7 +68,13 @@ struct evidence_format {
 };
 
 extern const struct evidence_format evidence_format_fork, evidence_format_equivocation,
-    evidence_format_promise, evidence_format_observation;
+    evidence_format_promise, evidence_format_tag, evidence_format_observation;
+
+/* Appends the note in the spelling of a file, into a buffer of its own that the caller clears, if its text fits the
+ * role and a key of the signers has signed it. Errors as evidence_note_open: *out is untouched then. */
+MUST_USE enum err_code evidence_note_clean(struct buf *out, struct span bytes,
+                                           enum evidence_role role,
+                                           const struct evidence_signers *signers, struct err *err);
 
 /* Takes lines of a proof up to the end. */
 MUST_USE enum err_code evidence_take_proof(struct proof *out, struct span in, struct err *err);

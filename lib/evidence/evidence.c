@@ -2,7 +2,7 @@
  * honest: what counts is signed by the key in question, but for a root or a leaf that is recomputed from
  * what is signed. A proof that leads nowhere shows nothing. */
 #include "base/ascii.h"
-#include "tlog/evidence_parts.h"
+#include "evidence/evidence_parts.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -14,12 +14,15 @@ static const struct evidence_format *const formats[] = {
     [EVIDENCE_FORK] = &evidence_format_fork,
     [EVIDENCE_WITNESS_EQUIVOCATION] = &evidence_format_equivocation,
     [EVIDENCE_PROMISE_BROKEN] = &evidence_format_promise,
+    [EVIDENCE_TAG_REPEATED] = &evidence_format_tag,
     [EVIDENCE_OBSERVATION] = &evidence_format_observation,
 };
 
 enum {
     KIND_COUNT = sizeof formats / sizeof formats[0],
-    LINES_BYTES_MAX = 1024 + (PROOF_HASHES_MAX + 1) * 64 /* of a file: all but the notes */
+    /* Of a file: all but the notes. */
+    LINES_BYTES_MAX =
+        1024 + 2 * (PROOF_HASHES_MAX + 1) * 64 + 2 * 4 * (EVIDENCE_RECORD_BYTES_MAX / 3 + 1)
 };
 
 const char *evidence_kind_text(enum evidence_kind kind)

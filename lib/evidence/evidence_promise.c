@@ -3,7 +3,7 @@
  * The inclusion proof fixes the leaf at that index of B's tree, so what was promised is not in it. */
 #include "base/alloc.h"
 #include "base/ascii.h"
-#include "tlog/evidence_parts.h"
+#include "evidence/evidence_parts.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -145,19 +145,6 @@ const struct evidence_format evidence_format_promise = {
 
 /* -- making -- */
 
-static enum err_code clean(struct buf *out, struct span bytes, enum evidence_role role,
-                           const struct evidence_signers *signers, struct err *err)
-{
-    struct evidence_note note;
-    enum err_code rc = evidence_note_open(&note, bytes, role, signers, err);
-    if (rc == E_OK) {
-        buf_init(out, bytes.len);
-        evidence_note_put(out, &note);
-        evidence_note_clear(&note);
-    }
-    return rc;
-}
-
 /* The keys of the log, and behind them the promise key: the maker's word is good for the log's only, and
  * the promise key must fit by its name. */
 enum err_code evidence_put_broken_promise(struct buf *out, struct span promise, struct span note,
@@ -175,17 +162,19 @@ enum err_code evidence_put_broken_promise(struct buf *out, struct span promise, 
     }
     keys[key_count] = promise_key;
     struct evidence_signers signers = { keys, key_count + 1, false };
-    enum err_code rc = clean(&notes[0], promise, EVIDENCE_ROLE_PROMISE, &signers, err);
+    enum err_code rc =
+        evidence_note_clean(&notes[0], promise, EVIDENCE_ROLE_PROMISE, &signers, err);
     if (rc == E_OK) {
-        rc = clean(&notes[1], note, EVIDENCE_ROLE_LOG, &signers, err);
+        rc = evidence_note_clean(&notes[1], note, EVIDENCE_ROLE_LOG, &signers, err);
     }
     if (rc == E_OK) {
-        struct evidence evidence = { EVIDENCE_PROMISE_BROKEN,
-                                     { buf_span(&notes[0]), buf_span(&notes[1]) },
-                                     true,
-                                     *leaf,
-                                     index,
-                                     *proof };
+        struct evidence evidence = { .kind = EVIDENCE_PROMISE_BROKEN,
+                                     .notes = { buf_span(&notes[0]), buf_span(&notes[1]) },
+                                     .has_proof = true,
+                                     .root = *leaf,
+                                     .index = index,
+                                     .proof = *proof,
+                                     .entries = { { 0 } } };
         rc = evidence_put(out, &evidence, &signers, err);
     }
     buf_clear(&notes[0]);
