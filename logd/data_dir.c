@@ -35,6 +35,46 @@ static enum err_code bind(const char *path, const struct vkey *log, struct err *
     return rc;
 }
 
+/* Logs of opaque entries, which all were once, have no such file. */
+static enum err_code check_schema(const char *path, struct span file, bool is_operation,
+                                  bool has_entries, struct err *err)
+{
+    static const char operation[] = "operation\n";
+    if (file.len > 0 && !span_is_str(file, operation)) {
+        return err_set(err, E_DENIED, "data directory %s is of a schema that this release has not",
+                       path);
+    }
+    if (file.len > 0 && !is_operation) {
+        return err_set(err, E_DENIED,
+                       "data directory %s is of a log of operations: it needs schema = operation",
+                       path);
+    }
+    if (file.len == 0 && is_operation && has_entries) {
+        return err_set(
+            err, E_DENIED,
+            "data directory %s holds opaque entries: schema = operation is for a new log", path);
+    }
+    return E_OK;
+}
+
+enum err_code data_dir_bind_schema(const char *path, bool is_operation, bool has_entries,
+                                   struct err *err)
+{
+    char *name = file_join(path, "schema");
+    struct buf file = BUF_INIT(64);
+    enum err_code rc = file_read(&file, name, err);
+    bool is_there = rc != E_NOT_FOUND;
+    if (rc == E_OK || rc == E_NOT_FOUND) {
+        rc = check_schema(path, buf_span(&file), is_operation, has_entries, err);
+    }
+    if (rc == E_OK && is_operation && !is_there) {
+        rc = file_create(name, FILE_MODE, span_of_str("operation\n"), err);
+    }
+    buf_clear(&file);
+    mem_free(name);
+    return rc;
+}
+
 enum err_code data_dir_open(struct data_dir *out, const char *path, const struct vkey *log,
                             struct err *err)
 {

@@ -2,9 +2,10 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "store/index.h"
+#include "logd/entry_facts.h"
 #include "store/tile_source.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -25,6 +26,7 @@ static const char catching_up[] = "the deduplication index is catching up";
 struct indexer {
     const char *dir;
     struct tiles *tiles;
+    bool has_facts;
     uint64_t head;  /* at the start: entries above are looked up before they get an index */
     uint64_t tiled; /* likewise: below it level-0 tiles are read */
     struct indexer_callbacks callbacks;
@@ -48,11 +50,12 @@ struct indexer {
 };
 
 /* A store that cannot be used is derived data: away with it. */
-static enum err_code open_or_rebuild(struct index **out, const char *dir, uint64_t head,
+static enum err_code open_or_rebuild(struct index **out, const struct indexer *indexer,
                                      struct err *err)
 {
-    enum err_code rc = index_open(out, dir, err);
-    if (rc == E_OK && index_covered(*out) <= head) {
+    const char *dir = indexer->dir;
+    enum err_code rc = index_open(out, dir, indexer->has_facts, err);
+    if (rc == E_OK && index_covered(*out) <= indexer->head) {
         return E_OK;
     }
     if (rc == E_OK) {
@@ -65,22 +68,21 @@ static enum err_code open_or_rebuild(struct index **out, const char *dir, uint64
     }
     log_error(LOG_LEVEL_WARN, "index_rebuild", err);
     rc = index_destroy(dir, err);
-    return rc == E_OK ? index_open(out, dir, err) : rc;
+    return rc == E_OK ? index_open(out, dir, indexer->has_facts, err) : rc;
 }
 
-struct indexer *indexer_open(const char *dir, struct tiles *tiles, uint64_t head)
+struct indexer *indexer_open(const char *dir, struct tiles *tiles, bool has_facts, uint64_t head)
 {
-    struct index *index = NULL;
     struct err err;
-    enum err_code rc = open_or_rebuild(&index, dir, head, &err);
-    if (rc != E_OK) {
-        log_error(LOG_LEVEL_ERROR, "index_not_open", &err);
-    }
     struct indexer *indexer = NEW(struct indexer);
     indexer->dir = dir;
     indexer->tiles = tiles;
+    indexer->has_facts = has_facts;
     indexer->head = head;
-    indexer->index = index;
+    enum err_code rc = open_or_rebuild(&indexer->index, indexer, &err);
+    if (rc != E_OK) {
+        log_error(LOG_LEVEL_ERROR, "index_not_open", &err);
+    }
     indexer->jobs_last = &indexer->jobs;
     snprintf(indexer->reason, sizeof indexer->reason, "%s", rc == E_OK ? catching_up : err.msg);
     pthread_rwlock_init(&indexer->index_lock, NULL);
@@ -143,7 +145,7 @@ static bool open_late(struct indexer *indexer)
             return false;
         }
         pthread_rwlock_wrlock(&indexer->index_lock);
-        enum err_code rc = open_or_rebuild(&indexer->index, indexer->dir, indexer->head, &err);
+        enum err_code rc = open_or_rebuild(&indexer->index, indexer, &err);
         pthread_rwlock_unlock(&indexer->index_lock);
         set_ready(indexer, false, rc == E_OK ? catching_up : err.msg);
     }
@@ -162,7 +164,7 @@ static bool reopen(struct indexer *indexer, struct err *err)
         pthread_rwlock_wrlock(&indexer->index_lock);
         index_close(indexer->index);
         indexer->index = NULL;
-        enum err_code rc = index_open(&indexer->index, indexer->dir, err);
+        enum err_code rc = index_open(&indexer->index, indexer->dir, indexer->has_facts, err);
         pthread_rwlock_unlock(&indexer->index_lock);
         if (rc == E_OK) {
             return true;
@@ -174,10 +176,18 @@ static bool reopen(struct indexer *indexer, struct err *err)
     }
 }
 
-/* Puts leaves of entries first.. into the index, whatever of them it has already. False when stopping
- * or damaged (then err->code is E_CORRUPT). */
+/* With what was on the log at the start: registrations in the partial tile are known only when the first job
+ * is done, and nobody may log before. */
+static bool is_complete(const struct indexer *indexer)
+{
+    bool has_tail = !indexer->has_facts || index_covered(indexer->index) >= indexer->head;
+    return indexer->is_caught_up && has_tail;
+}
+
+/* Puts entries first.. into the index, whatever of them it has already. False when stopping or damaged
+ * (then err->code is E_CORRUPT). */
 static bool put(struct indexer *indexer, uint64_t first, const struct hash *leaves,
-                const bool *is_new, size_t count, struct err *err)
+                const struct index_facts *facts, const bool *is_new, size_t count, struct err *err)
 {
     for (;;) {
         uint64_t covered = index_covered(indexer->index);
@@ -186,6 +196,7 @@ static bool put(struct indexer *indexer, uint64_t first, const struct hash *leav
             return true;
         }
         enum err_code rc = index_put(indexer->index, first + skip, leaves + skip,
+                                     facts == NULL ? NULL : facts + skip,
                                      is_new == NULL ? NULL : is_new + skip, count - skip, err);
         if (rc == E_OK) {
             return true;
@@ -193,49 +204,69 @@ static bool put(struct indexer *indexer, uint64_t first, const struct hash *leav
         if (rc == E_CORRUPT || !reopen(indexer, err)) {
             return false;
         }
-        set_ready(indexer, indexer->is_caught_up, catching_up);
+        set_ready(indexer, is_complete(indexer), catching_up);
     }
 }
 
-/* Reads the level-0 tile of an entry. One that is missing is being stored, or repaired: tried again
- * until it is there. False when stopping. */
-static bool read_leaves(struct indexer *indexer, uint64_t index, struct buf *tile, struct err *err)
+/* Fills the job with a full tile, whose first entry is the job's. */
+static enum err_code read_tile(struct indexer *indexer, struct index_job *job, struct err *err)
 {
-    struct tile_path path = { false, { 0, index / TILE_WIDTH }, TILE_WIDTH };
+    struct tile_path path = { false, { 0, job->first / TILE_WIDTH }, TILE_WIDTH };
+    struct buf tile = BUF_INIT(TILE_BYTES), bundle = BUF_INIT(BUNDLE_BYTES_MAX);
+    enum err_code rc = tile_source_read(indexer->tiles, &path, &tile, err);
+    if (rc == E_OK) {
+        memcpy(job->leaves, tile.data, TILE_BYTES);
+    }
+    if (rc == E_OK && indexer->has_facts) {
+        path.is_bundle = true;
+        rc = tile_source_read(indexer->tiles, &path, &bundle, err);
+        if (rc == E_OK) {
+            rc = index_job_read_facts(job, buf_span(&bundle), err);
+        }
+    }
+    buf_clear(&tile);
+    buf_clear(&bundle);
+    return rc;
+}
+
+/* Reads what is in the full tile of an entry. One that is missing is being stored, or repaired: tried
+ * again until it is there. NULL when stopping. */
+static struct index_job *wait_for_tile(struct indexer *indexer, uint64_t index, struct err *err)
+{
+    uint64_t first = index / TILE_WIDTH * TILE_WIDTH;
+    struct index_job *job = index_job_new(first, TILE_WIDTH, indexer->has_facts);
     bool has_failed = false;
-    while (tile_source_read(indexer->tiles, &path, tile, err) != E_OK) {
+    while (read_tile(indexer, job, err) != E_OK) {
         if (!has_failed) {
             log_error(LOG_LEVEL_ERROR, "index_catch_up", err);
             set_ready(indexer, false, err->msg);
         }
         has_failed = true;
-        buf_reset(tile);
+        job->count = 0;
         if (!pause_for_retry(indexer)) {
-            return false;
+            mem_free(job);
+            return NULL;
         }
     }
     if (has_failed) {
         set_ready(indexer, false, catching_up);
     }
-    return true;
+    return job;
 }
 
-/* Indexes what the level-0 tiles have and the index has not. */
+/* Indexes what the tiles have and the index has not. */
 static bool catch_up(struct indexer *indexer, struct err *err)
 {
     uint64_t covered = index_covered(indexer->index);
     uint64_t tiles_done = 0;
     while (covered < indexer->tiled) {
-        struct buf tile = BUF_INIT(TILE_BYTES);
-        if (!read_leaves(indexer, covered, &tile, err)) {
-            buf_clear(&tile);
+        struct index_job *job = wait_for_tile(indexer, covered, err);
+        if (job == NULL) {
             err->code = E_OK; /* whatever is wrong with the tile, the index is not damaged */
             return false;
         }
-        size_t skip = covered % TILE_WIDTH;
-        const struct hash *leaves = (const struct hash *)tile.data;
-        bool is_done = put(indexer, covered, leaves + skip, NULL, TILE_WIDTH - skip, err);
-        buf_clear(&tile);
+        bool is_done = put(indexer, job->first, job->leaves, job->facts, NULL, TILE_WIDTH, err);
+        mem_free(job);
         if (!is_done) {
             return false;
         }
@@ -302,38 +333,16 @@ static struct index_job *take_jobs(struct indexer *indexer)
     return first;
 }
 
-/* Several jobs, which follow each other, as one. Takes them over. */
-static struct index_job *join_jobs(struct index_job *jobs)
-{
-    if (jobs->next == NULL) {
-        return jobs;
-    }
-    size_t count = 0;
-    for (const struct index_job *job = jobs; job != NULL; job = job->next) {
-        count += job->count;
-    }
-    struct index_job *joined = mem_alloc(sizeof *joined + count * sizeof joined->leaves[0]);
-    *joined = (struct index_job){ .first = jobs->first };
-    while (jobs != NULL) {
-        struct index_job *next = jobs->next;
-        memcpy(joined->leaves + joined->count, jobs->leaves, jobs->count * sizeof jobs->leaves[0]);
-        joined->count += jobs->count;
-        mem_free(jobs);
-        jobs = next;
-    }
-    return joined;
-}
-
-/* The sequencer looked every leaf up before it gave it an index: but not those of the last tile, which
+/* The sequencer looked every leaf and tag up before it gave it an index: but not those of the last tile, which
  * we found there and which may be of a time without deduplication. */
 static bool put_job(struct indexer *indexer, const struct index_job *job, struct err *err)
 {
     if (job->first < indexer->head) {
-        return put(indexer, job->first, job->leaves, NULL, job->count, err);
+        return put(indexer, job->first, job->leaves, job->facts, NULL, job->count, err);
     }
     bool *is_new = mem_alloc(job->count + 1);
     memset(is_new, true, job->count);
-    bool is_done = put(indexer, job->first, job->leaves, is_new, job->count, err);
+    bool is_done = put(indexer, job->first, job->leaves, job->facts, is_new, job->count, err);
     mem_free(is_new);
     return is_done;
 }
@@ -366,6 +375,13 @@ static void report_damage(struct indexer *indexer, const struct err *err)
     pthread_mutex_unlock(&indexer->mutex);
 }
 
+static void tell_ready(struct indexer *indexer)
+{
+    if (!atomic_load(&indexer->is_ready) && is_complete(indexer)) {
+        set_ready(indexer, true, "");
+    }
+}
+
 static void *run(void *arg)
 {
     struct indexer *indexer = arg;
@@ -379,11 +395,11 @@ static void *run(void *arg)
         return NULL;
     }
     indexer->is_caught_up = true;
-    set_ready(indexer, true, "");
+    tell_ready(indexer);
     indexer->callbacks.on_indexed(indexer->callbacks.ctx, index_covered(indexer->index));
     struct index_job *job;
     while ((job = take_jobs(indexer)) != NULL) {
-        job = join_jobs(job);
+        job = index_job_join(job);
         err.code = E_OK;
         bool is_done = put_job(indexer, job, &err);
         uint64_t covered = job->first + job->count;
@@ -392,6 +408,7 @@ static void *run(void *arg)
             give_up(indexer, &err);
             return NULL;
         }
+        tell_ready(indexer);
         indexer->callbacks.on_indexed(indexer->callbacks.ctx, covered);
     }
     if (indexer->is_damaged) { /* it does not change any more */
@@ -409,6 +426,24 @@ void indexer_start(struct indexer *indexer, uint64_t tiled,
     if (pthread_create(&indexer->thread, NULL, run, indexer) != 0) {
         abort();
     }
+}
+
+void indexer_add_tail(struct indexer *indexer, const struct edge *edge)
+{
+    uint64_t first = edge_size(edge) / TILE_WIDTH * TILE_WIDTH;
+    size_t count = (size_t)(edge_size(edge) - first);
+    struct index_job *job = index_job_new(first, count, indexer->has_facts);
+    struct span rest = buf_span(&edge->bundle), entry;
+    for (size_t i = 0; i < count; i++) {
+        bool is_there = bundle_take_entry(&rest, &entry);
+        assert(is_there);
+        struct entry_facts facts = { 0 };
+        if (indexer->has_facts) {
+            facts = entry_facts_read(entry);
+        }
+        index_job_add(job, &edge->tiles[0][i], &facts);
+    }
+    indexer_add(indexer, job);
 }
 
 void indexer_wait_ready(struct indexer *indexer, unsigned ms)
@@ -442,19 +477,74 @@ bool indexer_is_ready(struct indexer *indexer, char *reason, size_t reason_max)
     return false;
 }
 
-enum err_code indexer_find(struct indexer *indexer, const struct hash *leaf, uint64_t *index,
-                           struct err *err)
+/* The index, to be read until unlock; NULL when it does not answer. */
+static const struct index *lock_index(struct indexer *indexer, struct err *err)
 {
     char reason[ERR_MSG_MAX];
     if (!indexer_is_ready(indexer, reason, sizeof reason)) {
-        return err_set(err, E_UNAVAILABLE, "%s", reason);
+        err_set(err, E_UNAVAILABLE, "%s", reason);
+        return NULL;
     }
     pthread_rwlock_rdlock(&indexer->index_lock);
-    enum err_code rc = indexer->index == NULL
-                           ? err_set(err, E_UNAVAILABLE, "the deduplication index is closed")
-                           : index_get(indexer->index, leaf, index, err);
+    const struct index *index = indexer->index;
+    if (index == NULL) {
+        pthread_rwlock_unlock(&indexer->index_lock);
+        err_set(err, E_UNAVAILABLE, "the deduplication index is closed");
+    }
+    return index;
+}
+
+static enum err_code unlock_index(struct indexer *indexer, enum err_code rc, const struct err *err)
+{
     pthread_rwlock_unlock(&indexer->index_lock);
     if (rc == E_CORRUPT) {
+        report_damage(indexer, err);
+    }
+    return rc;
+}
+
+enum err_code indexer_find(struct indexer *indexer, const struct hash *leaf, uint64_t *index,
+                           struct err *err)
+{
+    const struct index *open = lock_index(indexer, err);
+    return open == NULL ? err->code : unlock_index(indexer, index_get(open, leaf, index, err), err);
+}
+
+enum err_code indexer_find_tag(struct indexer *indexer, const struct hash *tag, uint64_t *index,
+                               struct err *err)
+{
+    const struct index *open = lock_index(indexer, err);
+    return open == NULL ? err->code
+                        : unlock_index(indexer, index_get_tag(open, tag, index, err), err);
+}
+
+struct scan {
+    void *ctx;
+    enum err_code (*on_index)(void *ctx, uint64_t index, struct err *err);
+    bool has_caller_failed; /* then the error says nothing of the index */
+};
+
+static enum err_code tell_registration(void *ctx, uint64_t index, struct err *err)
+{
+    struct scan *scan = ctx;
+    enum err_code rc = scan->on_index(scan->ctx, index, err);
+    scan->has_caller_failed = rc != E_OK;
+    return rc;
+}
+
+enum err_code indexer_scan_registrations(struct indexer *indexer, void *ctx,
+                                         enum err_code (*on_index)(void *ctx, uint64_t index,
+                                                                   struct err *err),
+                                         struct err *err)
+{
+    const struct index *open = lock_index(indexer, err);
+    if (open == NULL) {
+        return err->code;
+    }
+    struct scan scan = { ctx, on_index, false };
+    enum err_code rc = index_scan_registrations(open, &scan, tell_registration, err);
+    pthread_rwlock_unlock(&indexer->index_lock);
+    if (rc == E_CORRUPT && !scan.has_caller_failed) {
         report_damage(indexer, err);
     }
     return rc;

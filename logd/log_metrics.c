@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/metrics.h"
+#include "logd/anchor.h"
 #include "logd/witness_metrics.h"
 #include "net/http_metrics.h"
 
@@ -27,6 +28,26 @@
     X(journal_bytes, "courtroll_journal_bytes_written_total", "Bytes written to the journal.")     \
     X(corrupt, "courtroll_damaged_reads_total", "Tiles that were not served: wrong bytes.")
 
+/* schema = operation. No metric names a submitter: when a court is busy is nobody's business. */
+#define GATE_GAUGES(X)                                                                             \
+    X(registered, "courtroll_submitters_registered", "Keys with a registration on the log.")       \
+    X(enabled, "courtroll_submitters_enabled", "Keys in the submitters file.")                     \
+    X(usable, "courtroll_submitters_usable", "Keys that are both.")
+
+static const struct {
+    enum err_code code;
+    const char *label;
+} refusals[] = {
+    { E_MALFORMED, "code=\"malformed\"" },
+    { E_TOO_LARGE, "code=\"too_large\"" },
+    { E_DENIED, "code=\"denied\"" },
+    { E_BAD_SIGNATURE, "code=\"bad_signature\"" },
+};
+
+enum {
+    REFUSALS = sizeof refusals / sizeof refusals[0]
+};
+
 struct log_metrics {
     struct parts *parts;
     struct metrics *metrics;
@@ -38,7 +59,45 @@ struct log_metrics {
 #define FIELD(field, name, help) struct metrics_counter *field;
     COUNTERS(FIELD)
 #undef FIELD
+    struct {
+#define FIELD(field, name, help) struct metrics_gauge *field;
+        GATE_GAUGES(FIELD)
+#undef FIELD
+        struct metrics_counter *refusals[REFUSALS];
+        struct metrics_counter *conflicts;
+        struct metrics_counter *anchors;
+    } gate;
 };
+
+static void add_gate(struct log_metrics *m)
+{
+#define ADD(field, name, help) m->gate.field = metrics_add_gauge(m->metrics, name, NULL, help);
+    GATE_GAUGES(ADD)
+#undef ADD
+    for (size_t i = 0; i < REFUSALS; i++) {
+        m->gate.refusals[i] =
+            metrics_add_counter(m->metrics, "courtroll_records_refused_total", refusals[i].label,
+                                "Records that were not let in, by what was wrong.");
+    }
+    m->gate.conflicts = metrics_add_counter(m->metrics, "courtroll_tag_conflicts_total", NULL,
+                                            "Calls refused for an entry tag that is logged.");
+    m->gate.anchors = metrics_add_counter(m->metrics, "courtroll_anchors_total", NULL,
+                                          "Checkpoints of the log that it has logged.");
+}
+
+static void set_gate(struct log_metrics *m, struct gate *gate)
+{
+    struct registry_counts counts = gate_counts(gate);
+    metrics_set(m->gate.registered, (int64_t)counts.registered);
+    metrics_set(m->gate.enabled, (int64_t)counts.enabled);
+    metrics_set(m->gate.usable, (int64_t)counts.usable);
+    for (size_t i = 0; i < REFUSALS; i++) {
+        metrics_count_total(m->gate.refusals[i], gate_refused(gate, refusals[i].code));
+    }
+    metrics_count_total(m->gate.conflicts, sequencer_thread_stats(m->parts->sequencer).conflicts);
+    const struct anchor *anchor = m->parts->anchor;
+    metrics_count_total(m->gate.anchors, anchor == NULL ? 0 : anchor_count(anchor));
+}
 
 struct log_metrics *log_metrics_new(struct parts *parts)
 {
@@ -51,6 +110,9 @@ struct log_metrics *log_metrics_new(struct parts *parts)
 #define ADD(field, name, help) m->field = metrics_add_counter(m->metrics, name, NULL, help);
     COUNTERS(ADD)
 #undef ADD
+    if (parts->gate != NULL) {
+        add_gate(m);
+    }
     m->http = http_metrics_add(m->metrics);
     size_t count;
     struct witness_status *statuses = parts_witnesses(parts, &count);
@@ -84,6 +146,9 @@ void log_metrics_put(struct log_metrics *m, struct buf *out, const struct status
     metrics_count_total(m->commits, status->stats.commits);
     metrics_count_total(m->journal_bytes, status->stats.journal_bytes_written);
     metrics_count_total(m->corrupt, status->corrupt_count);
+    if (m->parts->gate != NULL) {
+        set_gate(m, m->parts->gate);
+    }
     http_metrics_set(&m->http, http);
     size_t count;
     struct witness_status *statuses = parts_witnesses(m->parts, &count);

@@ -6,8 +6,8 @@
 #include "store/mark_place.h"
 #include "store/tiles_posix.h"
 
-static enum err_code read_checkpoint(struct opening *o, struct buf *note, struct checkpoint *out,
-                                     struct err *err)
+static enum err_code read_checkpoint(struct log_opening *o, struct buf *note,
+                                     struct checkpoint *out, struct err *err)
 {
     enum err_code rc = tiles_read(o->parts->tiles, "checkpoint", note, err);
     if (rc == E_OK) {
@@ -18,7 +18,7 @@ static enum err_code read_checkpoint(struct opening *o, struct buf *note, struct
 }
 
 /* One replay of the journal, and the trees of all checkpoints that there are. */
-static enum err_code recover(struct opening *o, struct err *err)
+static enum err_code recover(struct log_opening *o, struct err *err)
 {
     struct recovery_sizes wanted = { .count = 0 };
     struct buf note = BUF_INIT(NOTE_BYTES_MAX);
@@ -29,11 +29,15 @@ static enum err_code recover(struct opening *o, struct err *err)
     buf_clear(&note);
     signing_wanted_sizes(&o->parts->signing, &wanted);
     exported_notes_wanted_sizes(&o->exported, &wanted);
-    return recovery_run(&o->recovered, o->journal, o->parts->tiles, o->settings->has_dedup, &wanted,
-                        err);
+    enum recovery_recent recent = RECOVERY_RECENT_NONE;
+    if (o->settings->has_dedup) {
+        recent =
+            o->settings->is_operation ? RECOVERY_RECENT_LEAVES_AND_TAGS : RECOVERY_RECENT_LEAVES;
+    }
+    return recovery_run(&o->recovered, o->journal, o->parts->tiles, recent, &wanted, err);
 }
 
-static enum err_code open_stores(struct opening *o, struct err *err)
+static enum err_code open_stores(struct log_opening *o, struct err *err)
 {
     const struct settings *s = o->settings;
     enum err_code rc =
@@ -61,15 +65,20 @@ static enum err_code open_stores(struct opening *o, struct err *err)
     if (rc == E_OK) {
         rc = recover(o, err);
     }
+    if (rc == E_OK) {
+        rc = data_dir_bind_schema(s->data_dir, s->is_operation, edge_size(&o->recovered.edge) > 0,
+                                  err);
+        o->is_misconfigured = rc == E_DENIED;
+    }
     if (rc == E_OK && s->has_dedup) {
-        o->parts->indexer =
-            indexer_open(o->dir.index, o->parts->tiles, edge_size(&o->recovered.edge));
+        o->parts->indexer = indexer_open(o->dir.index, o->parts->tiles, s->is_operation,
+                                         edge_size(&o->recovered.edge));
     }
     return rc;
 }
 
 /* The checkpoint on disk becomes the published tree, if it is one of ours and of this tree. */
-static enum err_code load_published(struct opening *o, struct err *err)
+static enum err_code load_published(struct log_opening *o, struct err *err)
 {
     struct buf note = BUF_INIT(NOTE_BYTES_MAX);
     struct checkpoint checkpoint;
@@ -117,7 +126,7 @@ static void tell_unchecked(const char *why)
 }
 
 /* No mark can be read: the witnesses are asked. */
-static void begin_checking(struct opening *o, const char *why)
+static void begin_checking(struct log_opening *o, const char *why)
 {
     if (o->settings->is_start_unchecked) {
         o->parts->rollback_check = words_unchecked;
@@ -135,7 +144,7 @@ static void begin_checking(struct opening *o, const char *why)
 }
 
 /* Nobody is left to ask, or nobody's word counts against what the mark says. */
-static enum err_code refuse_mark(struct opening *o, struct err *err)
+static enum err_code refuse_mark(struct log_opening *o, struct err *err)
 {
     o->is_paused = true;
     o->parts->rollback_check = "failed: serving reads only";
@@ -145,7 +154,7 @@ static enum err_code refuse_mark(struct opening *o, struct err *err)
     return E_OK;
 }
 
-static enum err_code judge_mark(struct opening *o, enum signing_check check, struct err *err)
+static enum err_code judge_mark(struct log_opening *o, enum signing_check check, struct err *err)
 {
     switch (check) {
     case SIGNING_CHECK_PASSED:
@@ -179,7 +188,7 @@ static enum err_code judge_mark(struct opening *o, enum signing_check check, str
 }
 
 /* What was met once stays: two histories are out. */
-static enum err_code check_contradiction(struct opening *o, struct err *err)
+static enum err_code check_contradiction(struct log_opening *o, struct err *err)
 {
     bool is_there = false;
     enum err_code rc = contradiction_exists(o->settings->data_dir, &is_there, err);
@@ -201,7 +210,7 @@ static enum err_code check_contradiction(struct opening *o, struct err *err)
 }
 
 /* design: "Start". A restored backup must not sign a second history. */
-static enum err_code check_start(struct opening *o, struct err *err)
+static enum err_code check_start(struct log_opening *o, struct err *err)
 {
     enum signing_check check;
     enum err_code rc = signing_check_start(&o->parts->signing, &o->recovered, o->journal,
@@ -231,7 +240,7 @@ static void warn_of_weak_policy(const struct policy *policy)
     }
 }
 
-enum err_code opening_run(struct opening *o, struct err *err)
+enum err_code opening_run(struct log_opening *o, struct err *err)
 {
     enum err_code rc = open_stores(o, err);
     if (rc == E_OK) {
@@ -246,7 +255,7 @@ enum err_code opening_run(struct opening *o, struct err *err)
     return rc;
 }
 
-void opening_clear(struct opening *o)
+void opening_clear(struct log_opening *o)
 {
     recovered_clear(&o->recovered);
     exported_notes_clear(&o->exported);

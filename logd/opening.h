@@ -4,7 +4,7 @@
  * that can be read the witnesses are to be asked; without witnesses nothing is signed. Nor is it,
  * whatever witnesses say, when the mark proves that the journal has lost what was signed, or when a
  * contradiction was met before.
- * Blocks on the disk. Main thread.
+ * Blocks on the disk. Main thread. (A record of operations has a struct opening too: hence the name.)
  */
 #ifndef LOGD_OPENING_H
 #define LOGD_OPENING_H
@@ -15,7 +15,7 @@
 #include "logd/recovery.h"
 #include "logd/settings.h"
 
-struct opening {
+struct log_opening {
     const struct settings *settings; /* borrowed, as the parts */
     struct parts *parts;             /* signing, tiles, indexer, published and policy are opened */
     struct data_dir dir;
@@ -32,7 +32,7 @@ struct opening {
 
 /* Requires that all is zero but for settings, parts, and dir.lock_fd, which is -1. The caller calls
  * opening_clear in any case. */
-MUST_USE enum err_code opening_run(struct opening *o, struct err *err);
-void opening_clear(struct opening *o);
+MUST_USE enum err_code opening_run(struct log_opening *o, struct err *err);
+void opening_clear(struct log_opening *o);
 
 #endif

@@ -28,6 +28,10 @@ void parts_status(struct parts *parts, struct status *out)
     };
     out->durable_size = out->stats.durable_size;
     out->has_contradiction = publisher_is_halted(parts->publisher);
+    out->is_operation = parts->gate != NULL;
+    if (out->is_operation) {
+        out->submitters = gate_counts(parts->gate);
+    }
     if (out->stored_size >= out->durable_size / TILE_WIDTH * TILE_WIDTH) {
         out->stored_size = out->durable_size; /* no full tile is missing */
     }

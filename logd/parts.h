@@ -6,6 +6,7 @@
 #define LOGD_PARTS_H
 
 #include "base/private_paths.h"
+#include "logd/gate.h"
 #include "logd/indexer.h"
 #include "logd/integrator.h"
 #include "logd/pool.h"
@@ -35,7 +36,13 @@ struct parts {
     _Atomic(const char *) rollback_check; /* how a restored backup would be noticed: static words */
     struct policy *policy;                /* NULL: there are no witnesses */
     bool has_http_add;
-    uint64_t started_ms; /* monotonic */
+    bool has_client_ca; /* TLS callers have shown a certificate */
+    /* schema = operation; NULL: opaque entries. */
+    struct registry *registry;
+    struct gate *gate;
+    struct anchor *anchor;    /* NULL: none is to be made */
+    struct work *verify_work; /* worker lanes that check records */
+    uint64_t started_ms;      /* monotonic */
     atomic_bool is_stopping;
 };
 
@@ -59,6 +66,8 @@ struct status {
     size_t pool_entries;
     uint64_t corrupt_count;
     bool has_contradiction; /* nothing is signed any more */
+    bool is_operation;      /* the schema */
+    struct registry_counts submitters;
 };
 void parts_status(struct parts *parts, struct status *out);
 

@@ -339,6 +339,10 @@ static void get_status(void *ctx, struct rpc_call *call, struct span message)
     out.pool_entries = status.pool_entries;
     out.duplicates = status.stats.duplicates;
     out.entries_logged = status.stats.entries_logged;
+    out.schema = rpc_answer_binary(span_of_str(status.is_operation ? "operation" : "opaque"));
+    out.submitters_registered = status.submitters.registered;
+    out.submitters_enabled = status.submitters.enabled;
+    out.submitters_usable = status.submitters.usable;
     reply_status(parts, call, &out);
 }
 

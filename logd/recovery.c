@@ -1,6 +1,7 @@
 #include "logd/recovery.h"
 
 #include "base/alloc.h"
+#include "logd/entry_facts.h"
 #include "store/tile_source.h"
 
 #include <assert.h>
@@ -9,6 +10,7 @@
 struct replay {
     struct edge *edge;
     struct recent *recent; /* NULL: not wanted */
+    bool has_tags;         /* in `recent` */
     struct tiles *tiles;   /* where full tiles go; NULL: nowhere */
     uint64_t until;        /* stop at this size */
     enum err_code rc;      /* of the first failed write */
@@ -87,12 +89,27 @@ static void keep_wanted(struct replay *replay)
     }
 }
 
+/* The first copy of a leaf counts, and so does the first entry with a tag. */
+static void remember(const struct replay *replay, struct span entry, const struct hash *leaf)
+{
+    uint64_t size = edge_size(replay->edge), index;
+    if (!recent_find(replay->recent, leaf, &index)) {
+        recent_add(replay->recent, leaf, size);
+    }
+    if (!replay->has_tags) {
+        return;
+    }
+    struct entry_facts facts = entry_facts_read(entry);
+    if (facts.has_tag && !recent_find_tag(replay->recent, &facts.tag, &index)) {
+        recent_add_tag(replay->recent, &facts.tag, size);
+    }
+}
+
 static void replay_entry(struct replay *replay, struct span entry)
 {
     struct hash leaf = merkle_leaf_hash(entry);
-    uint64_t index;
-    if (replay->recent != NULL && !recent_find(replay->recent, &leaf, &index)) {
-        recent_add(replay->recent, &leaf, edge_size(replay->edge));
+    if (replay->recent != NULL) {
+        remember(replay, entry, &leaf);
     }
     edge_append(replay->edge, entry, &leaf, write_resource, replay);
     keep_wanted(replay);
@@ -182,7 +199,8 @@ static enum err_code store_replayed(struct recovered *out, struct journal *journ
 }
 
 enum err_code recovery_run(struct recovered *out, struct journal *journal, struct tiles *tiles,
-                           bool has_dedup, const struct recovery_sizes *wanted, struct err *err)
+                           enum recovery_recent recent, const struct recovery_sizes *wanted,
+                           struct err *err)
 {
     recovered_init(out);
     enum err_code rc = find_replay_start(&out->replayed_from, journal, err);
@@ -200,7 +218,8 @@ enum err_code recovery_run(struct recovered *out, struct journal *journal, struc
     }
     struct replay replay = {
         .edge = &out->edge,
-        .recent = has_dedup ? &out->recent : NULL,
+        .recent = recent == RECOVERY_RECENT_NONE ? NULL : &out->recent,
+        .has_tags = recent == RECOVERY_RECENT_LEAVES_AND_TAGS,
         .tiles = tiles,
         .until = UINT64_MAX,
         .err = err,

@@ -28,6 +28,13 @@ struct recovery_sizes {
 };
 void recovery_sizes_add(struct recovery_sizes *sizes, uint64_t size);
 
+/* What `recent` is to know of the entries that are replayed. */
+enum recovery_recent {
+    RECOVERY_RECENT_NONE,
+    RECOVERY_RECENT_LEAVES,
+    RECOVERY_RECENT_LEAVES_AND_TAGS /* schema = operation */
+};
+
 struct recovered {
     struct edge edge;     /* at the journal's head */
     struct recent recent; /* every entry from `replayed_from` on, when asked for */
@@ -40,7 +47,7 @@ struct recovered {
 
 /* Initialises and fills `out`; after an error there is nothing to clear. `wanted` may be NULL. */
 MUST_USE enum err_code recovery_run(struct recovered *out, struct journal *journal,
-                                    struct tiles *tiles, bool has_dedup,
+                                    struct tiles *tiles, enum recovery_recent recent,
                                     const struct recovery_sizes *wanted, struct err *err);
 void recovered_clear(struct recovered *recovered);
 

@@ -36,7 +36,7 @@ struct sequencer {
     struct submission_list queue; /* not in a batch yet */
 
     struct sequencer_batch batch;
-    size_t hits_max; /* slots in batch.hits */
+    size_t hits_max; /* slots in batch.hits, and in batch.tag_hits */
 
     /* Of the batch, once sequenced. */
     uint64_t first;
@@ -72,6 +72,7 @@ static void list_append(struct submission_list *list, struct submission *submiss
 struct sequencer *sequencer_new(const struct sequencer_limits *limits, struct edge *edge,
                                 struct recent *recent, uint64_t stored, uint64_t indexed)
 {
+    assert(limits->has_dedup || !limits->has_facts);
     struct sequencer *s = NEW(struct sequencer);
     s->limits = *limits;
     edge_init(&s->edge);
@@ -119,6 +120,7 @@ void sequencer_free(struct sequencer *s)
     forget_unstored(s, UINT64_MAX);
     mem_free(s->index_job);
     mem_free(s->batch.hits);
+    mem_free(s->batch.tag_hits);
     buf_clear(&s->entries);
     edge_clear(&s->edge);
     recent_clear(&s->recent);
@@ -217,6 +219,10 @@ static void begin_batch(struct sequencer *s, struct sequencer_actions *out)
     if (s->batch.count > s->hits_max) {
         s->hits_max = s->batch.count;
         s->batch.hits = mem_realloc(s->batch.hits, s->hits_max * sizeof *s->batch.hits);
+        if (s->limits.has_facts) {
+            s->batch.tag_hits =
+                mem_realloc(s->batch.tag_hits, s->hits_max * sizeof *s->batch.tag_hits);
+        }
     }
     s->phase = PHASE_LOOKING_UP;
     add_action(out, SEQUENCER_LOOK_UP);
@@ -247,12 +253,36 @@ static bool find_duplicate(const struct sequencer *s, const struct hash *leaf, u
     return *index != SEQUENCER_NO_HIT;
 }
 
-static void sequence_entry(struct sequencer *s, struct span encoded, const struct hash *leaf)
+/* An entry whose tag is on the log, or in this batch already, with other bytes. */
+static void find_conflict(const struct sequencer *s, struct submission *submission,
+                          const uint64_t *hits, const uint64_t *tag_hits)
+{
+    for (size_t i = 0; i < submission->count && !submission->conflict.is_there; i++) {
+        const struct entry_facts *facts = &submission->facts[i];
+        uint64_t index;
+        if (!facts->has_tag || find_duplicate(s, &submission->leaves[i], hits[i], &index)) {
+            continue;
+        }
+        if (!recent_find_tag(&s->recent, &facts->tag, &index)) {
+            index = tag_hits[i];
+        }
+        if (index != SEQUENCER_NO_HIT) {
+            submission->conflict =
+                (struct submission_conflict){ .is_there = true, .position = i, .index = index };
+        }
+    }
+}
+
+static void sequence_entry(struct sequencer *s, struct span encoded, const struct hash *leaf,
+                           const struct entry_facts *facts)
 {
     buf_put(&s->entries, encoded);
     if (s->limits.has_dedup) {
         recent_add(&s->recent, leaf, edge_size(&s->edge));
-        s->index_job->leaves[s->index_job->count++] = *leaf;
+        index_job_add(s->index_job, leaf, facts);
+    }
+    if (facts != NULL && facts->has_tag) {
+        recent_add_tag(&s->recent, &facts->tag, edge_size(&s->edge));
     }
     edge_append(&s->edge, span_slice(encoded, 2, encoded.len - 2), leaf, keep_resource, s);
 }
@@ -271,8 +301,28 @@ static void sequence_submission(struct sequencer *s, struct submission *submissi
         submission->duplicate[i] = find_duplicate(s, leaf, hit, &submission->indices[i]);
         if (!submission->duplicate[i]) {
             submission->indices[i] = edge_size(&s->edge);
-            sequence_entry(s, span_of(entry.data - 2, entry.len + 2), leaf);
+            sequence_entry(s, span_of(entry.data - 2, entry.len + 2), leaf,
+                           submission->facts == NULL ? NULL : &submission->facts[i]);
         }
+    }
+}
+
+/* The submissions in order. One with a conflict is left out whole, and refused when the others are
+ * answered: the entry that it meets may be in this very batch. */
+static void sequence_batch(struct sequencer *s)
+{
+    const uint64_t *hits = s->limits.has_dedup ? s->batch.hits : NULL;
+    size_t done = 0;
+    for (struct submission *at = s->batch.submissions; at != NULL; at = at->next) {
+        assert((at->facts != NULL) == s->limits.has_facts);
+        if (s->limits.has_facts) {
+            submission_find_conflict(at);
+            find_conflict(s, at, hits + done, s->batch.tag_hits + done);
+        }
+        if (!at->conflict.is_there) {
+            sequence_submission(s, at, hits == NULL ? NULL : hits + done);
+        }
+        done += at->count;
     }
 }
 
@@ -291,16 +341,10 @@ static void commit(struct sequencer *s, struct sequencer_actions *out)
     s->first = edge_size(&s->edge);
     buf_reset(&s->entries);
     if (s->limits.has_dedup) {
-        s->index_job =
-            mem_alloc(sizeof *s->index_job + s->batch.count * sizeof s->index_job->leaves[0]);
-        *s->index_job = (struct index_job){ .first = s->first };
+        s->index_job = index_job_new(s->first, s->batch.count, s->limits.has_facts);
     }
-    const uint64_t *hits = s->limits.has_dedup ? s->batch.hits : NULL;
-    for (struct submission *at = s->batch.submissions; at != NULL; at = at->next) {
-        sequence_submission(s, at, hits);
-        hits = hits == NULL ? NULL : hits + at->count;
-    }
-    if (edge_size(&s->edge) == s->first) { /* duplicates only, each of them durable */
+    sequence_batch(s);
+    if (edge_size(&s->edge) == s->first) { /* duplicates only, each of them durable, or refused */
         mem_free(s->index_job);
         s->index_job = NULL;
         finish_batch(s, out);

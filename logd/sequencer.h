@@ -13,10 +13,13 @@
  * not indexed, are too many: the next batch is not begun before STORED, or INDEXED. COMMIT fails: the result is
  * unknown, so HALT: the process must exit, and recovery finds out. A batch that waits may wait for
  * ever: END is how a stop answers it.
+ * A submission that has a conflict (submission.h) is among those that ANSWER passes back without an error:
+ * the driver refuses it.
  */
 #ifndef LOGD_SEQUENCER_H
 #define LOGD_SEQUENCER_H
 
+#include "logd/index_job.h"
 #include "logd/recent.h"
 #include "logd/resource.h"
 #include "logd/submission.h"
@@ -24,14 +27,6 @@
 #include "tlog/edge.h"
 
 #define SEQUENCER_NO_HIT UINT64_MAX
-
-/* New entries on their way to the deduplication index. */
-struct index_job {
-    struct index_job *next;
-    uint64_t first;
-    size_t count;
-    struct hash leaves[];
-};
 
 struct sequencer_limits {
     bool has_dedup;
@@ -41,6 +36,8 @@ struct sequencer_limits {
     /* Bytes given to STORE and not STORED: beyond it no batch begins. Small entries fill tiles that
      * are several times as large as their records, so the journal's bound is none for these. */
     size_t unstored_bytes_max;
+    /* schema = operation: every submission has facts, and an entry tag is on the log once. */
+    bool has_facts;
 };
 
 enum sequencer_event_type {
@@ -100,6 +97,8 @@ struct sequencer_batch {
     size_t count;   /* entries */
     size_t bytes;   /* of their bundle encoding */
     uint64_t *hits; /* SEQUENCER_NO_HIT, or the index whose level-0 tile has this very hash */
+    uint64_t
+        *tag_hits; /* SEQUENCER_NO_HIT, or the index of the entry with this tag; with facts only */
 };
 
 struct sequencer;

@@ -40,6 +40,7 @@ struct sequencer_thread {
     _Atomic uint64_t entries_logged;
     _Atomic uint64_t bytes_logged;
     _Atomic uint64_t duplicates;
+    _Atomic uint64_t conflicts;
     _Atomic uint64_t commits;
     _Atomic uint64_t journal_bytes_written;
 };
@@ -84,23 +85,47 @@ static enum err_code look_up_leaf(struct sequencer_thread *t, const struct hash 
     return E_OK;
 }
 
-/* A leaf of a batch and where its hit belongs. */
+/* The whole tag is the key: a hit is one. */
+static enum err_code look_up_tag(struct sequencer_thread *t, const struct hash *tag, uint64_t *hit,
+                                 struct err *err)
+{
+    *hit = SEQUENCER_NO_HIT;
+    enum err_code rc = indexer_find_tag(t->options.indexer, tag, hit, err);
+    if (rc == E_OK || rc == E_NOT_FOUND) {
+        return E_OK;
+    }
+    return err_set(err, E_UNAVAILABLE, "looking for entry tags: %s", err->msg);
+}
+
+/* A hash of a batch and where its hit belongs. */
 struct wanted {
-    const struct hash *leaf;
+    const struct hash *hash;
     uint64_t *hit;
 };
 
 static int compare_wanted(const void *a, const void *b)
 {
     const struct wanted *left = a, *right = b;
-    return memcmp(left->leaf->bytes, right->leaf->bytes, HASH_BYTES);
+    return memcmp(left->hash->bytes, right->hash->bytes, HASH_BYTES);
 }
 
+typedef enum err_code (*look_up_one)(struct sequencer_thread *t, const struct hash *hash,
+                                     uint64_t *hit, struct err *err);
+
 /* In the order of their hashes, since the index is faster on neighbours. */
-static enum err_code look_up(struct sequencer_thread *t, struct err *err)
+static enum err_code look_up_all(struct sequencer_thread *t, struct wanted *wanted, size_t count,
+                                 look_up_one look_up, struct err *err)
 {
-    const struct sequencer_batch *batch = sequencer_batch(t->options.sequencer);
-    struct wanted *wanted = mem_calloc(batch->count, sizeof *wanted);
+    qsort(wanted, count, sizeof *wanted, compare_wanted);
+    enum err_code rc = E_OK;
+    for (size_t i = 0; i < count && rc == E_OK; i++) {
+        rc = look_up(t, wanted[i].hash, wanted[i].hit, err);
+    }
+    return rc;
+}
+
+static size_t want_leaves(const struct sequencer_batch *batch, struct wanted *wanted)
+{
     size_t count = 0;
     for (const struct submission *at = batch->submissions; at != NULL; at = at->next) {
         for (size_t i = 0; i < at->count; i++) {
@@ -108,10 +133,33 @@ static enum err_code look_up(struct sequencer_thread *t, struct err *err)
             count++;
         }
     }
-    qsort(wanted, count, sizeof *wanted, compare_wanted);
-    enum err_code rc = E_OK;
-    for (size_t i = 0; i < count && rc == E_OK; i++) {
-        rc = look_up_leaf(t, wanted[i].leaf, wanted[i].hit, err);
+    return count;
+}
+
+static size_t want_tags(const struct sequencer_batch *batch, struct wanted *wanted)
+{
+    size_t count = 0, position = 0;
+    for (const struct submission *at = batch->submissions; at != NULL; at = at->next) {
+        for (size_t i = 0; i < at->count; i++) {
+            uint64_t *hit = &batch->tag_hits[position++];
+            *hit = SEQUENCER_NO_HIT;
+            if (at->facts[i].has_tag) {
+                wanted[count++] = (struct wanted){ &at->facts[i].tag, hit };
+            }
+        }
+    }
+    return count;
+}
+
+static enum err_code look_up(struct sequencer_thread *t, struct err *err)
+{
+    const struct sequencer_batch *batch = sequencer_batch(t->options.sequencer);
+    struct wanted *wanted = mem_calloc(batch->count, sizeof *wanted);
+    size_t count = want_leaves(batch, wanted);
+    enum err_code rc = look_up_all(t, wanted, count, look_up_leaf, err);
+    if (rc == E_OK && batch->tag_hits != NULL) {
+        count = want_tags(batch, wanted);
+        rc = look_up_all(t, wanted, count, look_up_tag, err);
     }
     mem_free(wanted);
     return rc;
@@ -133,20 +181,35 @@ static enum err_code commit(struct sequencer_thread *t, const struct journal_rec
     return E_OK;
 }
 
+static uint64_t count_duplicates(const struct submission *submission)
+{
+    uint64_t duplicates = 0;
+    for (size_t i = 0; i < submission->count; i++) {
+        duplicates += submission->duplicate[i];
+    }
+    return duplicates;
+}
+
 static void answer(struct sequencer_thread *t, const struct sequencer_action *action)
 {
     struct submission *at = action->submissions;
     while (at != NULL) {
         struct submission *next = at->next;
         pool_release(t->options.pool, at->count, at->entries_bytes);
-        uint64_t duplicates = 0;
-        for (size_t i = 0; i < at->count; i++) {
-            duplicates += at->duplicate[i];
+        if (action->err.code != E_OK) {
+            at->on_done(at, &action->err);
+        } else if (at->conflict.is_there) {
+            struct err err;
+            submission_refusal(at, &err);
+            atomic_fetch_add(&t->conflicts, 1);
+            at->on_done(at, &err);
+        } else {
+            uint64_t duplicates = count_duplicates(at);
+            if (duplicates > 0) {
+                atomic_fetch_add(&t->duplicates, duplicates);
+            }
+            at->on_done(at, NULL);
         }
-        if (duplicates > 0 && action->err.code == E_OK) {
-            atomic_fetch_add(&t->duplicates, duplicates);
-        }
-        at->on_done(at, action->err.code == E_OK ? NULL : &action->err);
         at = next;
     }
 }
@@ -394,6 +457,7 @@ struct sequencer_stats sequencer_thread_stats(const struct sequencer_thread *t)
         .entries_logged = atomic_load(&t->entries_logged),
         .bytes_logged = atomic_load(&t->bytes_logged),
         .duplicates = atomic_load(&t->duplicates),
+        .conflicts = atomic_load(&t->conflicts),
         .commits = atomic_load(&t->commits),
         .journal_bytes_written = atomic_load(&t->journal_bytes_written),
     };

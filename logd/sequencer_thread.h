@@ -43,6 +43,7 @@ struct sequencer_stats {
     uint64_t entries_logged;
     uint64_t bytes_logged; /* of entries, without framing */
     uint64_t duplicates;
+    uint64_t conflicts; /* submissions refused for an entry tag */
     uint64_t commits;
     uint64_t journal_bytes_written;
 };

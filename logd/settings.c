@@ -28,7 +28,26 @@ static const struct config_key keys[] = {
       .kind = CONFIG_CHOICE,
       .choices = "opaque|operation",
       .value = "opaque",
-      .help = "What an entry is. This release takes opaque entries: any bytes." },
+      .help =
+          "What an entry is: opaque, which is any bytes, or an operation record, which is judged "
+          "by form, origin, submitter and signature before it is logged." },
+    { .name = "submitters",
+      .kind = CONFIG_PATH,
+      .help = "Who may log operations, once registered on the log: lines of `submitter <vkey>`. "
+              "Read again on SIGHUP." },
+    { .name = "submitter-signature",
+      .kind = CONFIG_CHOICE,
+      .choices = "record|channel",
+      .value = "record",
+      .help = "What shows who sends an operation: the record's own signature, or, for records that "
+              "have none, the client certificate alone, which nobody else can check later." },
+    { .name = "anchor-seconds",
+      .kind = CONFIG_INTEGER,
+      .value = "300",
+      .least = 0,
+      .most = 86400,
+      .help = "With operations, the published checkpoint is itself logged so often while there is "
+              "news: what comes behind it was logged after its cosignatures. 0: never." },
     { .name = "dedup",
       .kind = CONFIG_SWITCH,
       .value = "on",
@@ -84,12 +103,48 @@ const struct config_schema settings_schema = {
     .summary = "keeps a transparency log: a Merkle tree of entries that only grows",
     .keys = keys,
     .key_count = sizeof keys / sizeof keys[0],
-    .notes =
-        "Prints `event=ready http=ADDR:PORT grpc=ADDR:PORT` on stderr when it serves. SIGTERM "
-        "drains and stops. Exit codes: 0 stopped; 2 configuration; 3 cannot start (lock, key, "
-        "disk); 5 fatal, restart it.\nWithout mark-path and without witnesses a rollback of the "
-        "data directory is not detectable: rollback not detectable.",
+    .notes = "Prints `event=ready http=ADDR:PORT grpc=ADDR:PORT` on stderr when it serves. SIGTERM "
+             "drains and stops. Exit codes: 0 stopped; 2 configuration; 3 cannot start (lock, key, "
+             "disk); 5 fatal, restart it.\nSIGHUP reads the submitters file and the TLS files "
+             "again.\nWithout mark-path and without witnesses a rollback of the "
+             "data directory is not detectable: rollback not detectable.",
 };
+
+/* What only operations have is an error elsewhere: whoever sets it believes that records are judged. */
+static enum err_code check_schema(const struct settings *settings, const struct config *config,
+                                  struct err *err)
+{
+    static const char *const keys_of_operation[] = { "submitters", "submitter-signature",
+                                                     "anchor-seconds" };
+    if (!settings->is_operation) {
+        for (size_t i = 0; i < sizeof keys_of_operation / sizeof keys_of_operation[0]; i++) {
+            if (config_is_set(config, keys_of_operation[i])) {
+                return err_set(err, E_MALFORMED, "%s is for schema = operation only",
+                               keys_of_operation[i]);
+            }
+        }
+        return E_OK;
+    }
+    if (!settings->has_dedup) {
+        return err_set(err, E_MALFORMED,
+                       "schema = operation needs dedup = on: the index that finds duplicates also "
+                       "finds entry tags");
+    }
+    if (settings->has_http_add) {
+        return err_set(err, E_MALFORMED,
+                       "schema = operation refuses http-add = on: over HTTP nobody is known");
+    }
+    if (settings->submitters == NULL) {
+        return err_set(err, E_MALFORMED,
+                       "schema = operation needs submitters: the file of those who may log");
+    }
+    if (settings->takes_vouched && settings->listen.tls_client_ca == NULL) {
+        return err_set(err, E_MALFORMED,
+                       "submitter-signature = channel needs tls-client-ca: client certificates are "
+                       "all that shows who sends");
+    }
+    return E_OK;
+}
 
 enum err_code settings_read(struct settings *out, const struct config *config, struct err *err)
 {
@@ -100,6 +155,10 @@ enum err_code settings_read(struct settings *out, const struct config *config, s
         .policy_path = config_string(config, "policy"),
         .mark_path = config_string(config, "mark-path"),
         .has_http_add = config_is_on(config, "http-add"),
+        .is_operation = strcmp(config_string(config, "schema"), "operation") == 0,
+        .takes_vouched = strcmp(config_string(config, "submitter-signature"), "channel") == 0,
+        .submitters = config_string(config, "submitters"),
+        .anchor_seconds = config_integer(config, "anchor-seconds"),
         .has_dedup = config_is_on(config, "dedup"),
         .is_start_unchecked = config_is_on(config, "start-unchecked"),
         .checkpoint_interval_ms = config_integer(config, "checkpoint-interval-ms"),
@@ -107,12 +166,11 @@ enum err_code settings_read(struct settings *out, const struct config *config, s
         .pool_bytes_max = config_integer(config, "pool-bytes-max"),
         .journal_bytes_max = config_integer(config, "journal-bytes-max"),
     };
-    if (strcmp(config_string(config, "schema"), "opaque") != 0) {
-        return err_set(err, E_UNSUPPORTED,
-                       "schema: operation records are not in this release; use schema = opaque");
-    }
     enum err_code rc =
         listen_settings_read(&settings.listen, config, DEFAULT_HTTP, DEFAULT_GRPC, err);
+    if (rc == E_OK) {
+        rc = check_schema(&settings, config, err);
+    }
     if (rc == E_OK) {
         *out = settings;
     }

@@ -16,8 +16,12 @@ struct settings {
     const char *mark_path;   /* or NULL */
     struct listen_settings listen;
     bool has_http_add;
+    bool is_operation; /* schema = operation: records, which need has_dedup */
     bool has_dedup;
     bool is_start_unchecked;
+    bool takes_vouched;      /* submitter-signature = channel */
+    const char *submitters;  /* path; schema = operation only */
+    uint64_t anchor_seconds; /* 0: no anchors; schema = operation only */
     uint64_t checkpoint_interval_ms;
     uint64_t pool_entries_max;
     uint64_t pool_bytes_max;

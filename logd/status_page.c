@@ -39,6 +39,11 @@ void status_page_put(struct buf *out, const struct status_page *page)
     }
     html_put_row_number(out, "published size", status->published_size);
     html_put_row_number(out, "durable size", status->durable_size);
+    html_put_row(out, "schema", status->is_operation ? "operation records" : "opaque entries");
+    if (status->is_operation) {
+        html_put_row_number(out, "submitters registered", status->submitters.registered);
+        html_put_row_number(out, "of these enabled", status->submitters.usable);
+    }
     html_put_row(out, "rollback check", page->rollback_check);
     html_put_row(out, "version", COURTROLL_VERSION);
     buf_put_str(out, "</table>\n");

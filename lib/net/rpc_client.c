@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <grpc/support/time.h>
+#include <sys/queue.h>
 
 enum {
     MESSAGE_BYTES_DEFAULT = 32 * 1024 * 1024,
@@ -18,7 +19,8 @@ enum {
 
 struct unary {
     struct rpc_client *client;
-    struct unary *next; /* free list */
+    struct unary *next;        /* free list */
+    LIST_ENTRY(unary) started; /* on next_cq */
     grpc_call *core;
     void *tag;
     grpc_byte_buffer *request;
@@ -40,7 +42,8 @@ struct rpc_client {
     struct path paths[PATHS_MAX];
     size_t path_count;
     struct unary *free_unaries;
-    size_t in_flight; /* on next_cq */
+    LIST_HEAD(unary_list, unary) started; /* on next_cq */
+    size_t in_flight;                     /* of them */
     struct buf scratch;
 };
 
@@ -122,6 +125,7 @@ enum err_code rpc_client_open(struct rpc_client **out, const struct rpc_client_c
     client->channel = channel_new(config, bytes_max, credentials);
     client->next_cq = grpc_completion_queue_create_for_next(NULL);
     client->pluck_cq = grpc_completion_queue_create_for_pluck(NULL);
+    LIST_INIT(&client->started);
     buf_init(&client->scratch, bytes_max);
     grpc_channel_credentials_release(credentials);
     *out = client;
@@ -159,8 +163,7 @@ void rpc_client_close(struct rpc_client *client)
     if (client == NULL) {
         return;
     }
-    /* A destroyed channel fails nothing that is under way, so those are waited for: they all have
-     * deadlines. */
+    rpc_client_cancel(client); /* a destroyed channel fails nothing that is under way */
     grpc_channel_destroy(client->channel);
     while (client->in_flight > 0) {
         rpc_client_poll(client, UINT32_MAX, NULL, on_answer_ignored);
@@ -355,6 +358,7 @@ void rpc_unary_start(struct rpc_client *client, const char *path, struct span re
 {
     struct unary *unary = unary_start(client, client->next_cq, path, request, timeout_ms);
     unary->tag = tag;
+    LIST_INSERT_HEAD(&client->started, unary, started);
     client->in_flight++;
 }
 
@@ -363,6 +367,7 @@ static void unary_give(struct unary *unary, void *ctx, rpc_on_answer *on_answer)
     struct err err;
     struct span bytes;
     enum err_code rc = unary_result(unary, &bytes, &err);
+    LIST_REMOVE(unary, started);
     unary->client->in_flight--;
     on_answer(ctx, unary->tag, bytes, rc == E_OK ? NULL : &err);
     unary_release(unary);
@@ -388,6 +393,15 @@ size_t rpc_client_poll(struct rpc_client *client, uint32_t timeout_ms, void *ctx
 size_t rpc_client_in_flight(const struct rpc_client *client)
 {
     return client->in_flight;
+}
+
+void rpc_client_cancel(struct rpc_client *client)
+{
+    struct unary *unary;
+    LIST_FOREACH(unary, &client->started, started)
+    {
+        grpc_call_cancel(unary->core, NULL);
+    }
 }
 
 /* ---- incoming stream ---- */

@@ -74,4 +74,7 @@ size_t rpc_client_poll(struct rpc_client *client, uint32_t timeout_ms, void *ctx
 
 size_t rpc_client_in_flight(const struct rpc_client *client);
 
+/* Cancels them: their answers, E_UNAVAILABLE or what came first, are there for the next poll. */
+void rpc_client_cancel(struct rpc_client *client);
+
 #endif

@@ -40,6 +40,17 @@ gpr_timespec rpc_deadline_in(uint32_t timeout_ms); /* UINT32_MAX: never */
 
 /* ---- server ---- */
 
+/* rpc_tls.c: what TLS listeners show and ask for. */
+struct rpc_tls;
+/* Errors as tls_files_read. */
+MUST_USE enum err_code rpc_tls_open(struct rpc_tls **out, const struct rpc_server_config *config,
+                                    struct err *err);
+void rpc_tls_free(struct rpc_tls *tls); /* NULL is fine */
+/* For the handshakes from now on; on an error nothing changes. */
+MUST_USE enum err_code rpc_tls_reload(struct rpc_tls *tls, struct err *err);
+/* Of one listener more, to be released; `tls` must outlive the server. Before the server is started. */
+grpc_server_credentials *rpc_tls_credentials(struct rpc_tls *tls);
+
 /* What an event means is in the low bits of its tag; the rest is the call's or worker's address. */
 enum rpc_event {
     RPC_EVENT_NEW,      /* a posted slot got its call, and the message if the method has just one */
@@ -74,6 +85,7 @@ struct rpc_worker {
 
 struct rpc_server {
     grpc_server *core;
+    struct rpc_tls *tls; /* NULL: plaintext */
     struct rpc_health *health;
     struct rpc_reflection *reflection;
     struct rpc_registered *methods; /* the last one stands for unknown methods */

@@ -4,7 +4,6 @@
  * unknown methods. A call that finds no slot waits inside gRPC until one is posted again.
  */
 #include "base/alloc.h"
-#include "base/crypto.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "net/rpc_health.h"
@@ -207,38 +206,6 @@ static grpc_server *core_new(const struct rpc_server_config *config)
     return grpc_server_create(&args, NULL);
 }
 
-static enum err_code tls_credentials(grpc_server_credentials **out,
-                                     const struct rpc_server_config *config, struct err *err)
-{
-    struct buf cert = BUF_INIT(0), key = BUF_INIT(0), ca = BUF_INIT(0);
-    if (rpc_pem_read(&cert, config->tls_cert_path, err) != E_OK ||
-        rpc_pem_read(&key, config->tls_key_path, err) != E_OK) {
-        goto out;
-    }
-    bool has_ca = config->tls_client_ca_path != NULL;
-    if (has_ca && rpc_pem_read(&ca, config->tls_client_ca_path, err) != E_OK) {
-        goto out;
-    }
-    grpc_ssl_pem_key_cert_pair pair = { (const char *)key.data, (const char *)cert.data };
-    *out = grpc_ssl_server_credentials_create_ex(
-        has_ca ? (const char *)ca.data : NULL, &pair, 1,
-        has_ca ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-               : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
-        NULL);
-    if (*out == NULL) {
-        err_set(err, E_MALFORMED, "%s, %s: not a certificate and its key", config->tls_cert_path,
-                config->tls_key_path);
-    }
-out:
-    if (key.data != NULL) {
-        crypto_wipe(key.data, key.len);
-    }
-    buf_clear(&cert);
-    buf_clear(&key);
-    buf_clear(&ca);
-    return *out != NULL ? E_OK : err->code;
-}
-
 static enum err_code listen_on(struct rpc_server *server, size_t i, const char *address,
                                grpc_server_credentials *credentials, struct err *err)
 {
@@ -261,23 +228,25 @@ static enum err_code listen_on(struct rpc_server *server, size_t i, const char *
     return E_OK;
 }
 
+static grpc_server_credentials *credentials_for(const struct rpc_server *server,
+                                                const char *address)
+{
+    bool is_unix = span_has_prefix(span_of_str(address), span_of_str("unix:"));
+    return is_unix || server->tls == NULL ? grpc_insecure_server_credentials_create()
+                                          : rpc_tls_credentials(server->tls);
+}
+
 static enum err_code listen_all(struct rpc_server *server, const struct rpc_server_config *config,
                                 struct err *err)
 {
     enum err_code rc = E_OK;
-    grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
-    grpc_server_credentials *tls = NULL;
     if (config->tls_cert_path != NULL) {
-        rc = tls_credentials(&tls, config, err);
+        rc = rpc_tls_open(&server->tls, config, err);
     }
     for (size_t i = 0; rc == E_OK && i < config->listen_count; i++) {
-        const char *address = config->listen[i];
-        bool is_unix = span_has_prefix(span_of_str(address), span_of_str("unix:"));
-        rc = listen_on(server, i, address, is_unix || tls == NULL ? plain : tls, err);
-    }
-    grpc_server_credentials_release(plain);
-    if (tls != NULL) {
-        grpc_server_credentials_release(tls);
+        grpc_server_credentials *credentials = credentials_for(server, config->listen[i]);
+        rc = listen_on(server, i, config->listen[i], credentials, err);
+        grpc_server_credentials_release(credentials);
     }
     return rc;
 }
@@ -384,6 +353,14 @@ enum err_code rpc_server_start(struct rpc_server **out, const struct rpc_server_
     return E_OK;
 }
 
+enum err_code rpc_server_reload_tls(struct rpc_server *server, struct err *err)
+{
+    if (server->tls == NULL) {
+        return err_set(err, E_UNSUPPORTED, "the server has no TLS files");
+    }
+    return rpc_tls_reload(server->tls, err);
+}
+
 const char *rpc_server_address(const struct rpc_server *server, size_t i)
 {
     assert(i < RPC_LISTEN_MAX);
@@ -435,6 +412,7 @@ static void server_free(struct rpc_server *server)
     for (size_t i = 0; i < server->worker_count; i++) {
         worker_clear(&server->workers[i]);
     }
+    rpc_tls_free(server->tls);
     rpc_health_free(server->health);
     rpc_reflection_free(server->reflection);
     mem_free(server->workers);

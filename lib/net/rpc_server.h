@@ -71,7 +71,7 @@ struct rpc_server_config {
     const char *listen[RPC_LISTEN_MAX]; /* "HOST:PORT" (port 0: any free one) or "unix:PATH" */
     size_t listen_count;
 
-    /* PEM files; all NULL for plaintext. TLS covers the HOST:PORT listeners, not Unix sockets.
+    /* PEM files; all NULL for plaintext. TLS, 1.2 or later, covers the HOST:PORT listeners, not Unix sockets.
      * Whether plaintext is allowed on an address is the caller's decision. */
     const char *tls_cert_path;
     const char *tls_key_path;
@@ -95,6 +95,11 @@ struct rpc_server_config {
  * it with rpc_server_stop. */
 MUST_USE enum err_code rpc_server_start(struct rpc_server **out,
                                         const struct rpc_server_config *config, struct err *err);
+
+/* Reads the PEM files again, for connections that come from now on; those that are there live on. On an error the old
+ * ones stay in force: E_UNSUPPORTED when the server has none, E_MALFORMED when they are wrong or do not belong
+ * together, else what reading them says. Any thread, one at a time; blocks on the disk. */
+MUST_USE enum err_code rpc_server_reload_tls(struct rpc_server *server, struct err *err);
 
 /* The address of listener `i` with its real port; good until the stop. */
 const char *rpc_server_address(const struct rpc_server *server, size_t i);

@@ -1,5 +1,7 @@
 /* Values are the index, big-endian, without leading zeros (0 is one zero byte). The size covered is
- * under the key "covered", which is shorter than a hash key. */
+ * under the key "covered", which is shorter than a hash key. With facts there are also "tag/" and the tag,
+ * "registration/" and the index (8 bytes, big-endian) without a value that counts, and "facts". No two kinds
+ * of keys have one length; registrations are the only keys of their prefix but for a chance of 2^-104. */
 #include "store/index.h"
 
 #include "base/alloc.h"
@@ -11,6 +13,10 @@
 enum {
     KEY_BYTES = 16,
     VALUE_BYTES_MAX = 8,
+    TAG_PREFIX_BYTES = 4,
+    TAG_KEY_BYTES = TAG_PREFIX_BYTES + HASH_BYTES,
+    REGISTRATION_PREFIX_BYTES = 13,
+    REGISTRATION_KEY_BYTES = REGISTRATION_PREFIX_BYTES + 8,
     BATCH_ENTRIES_MAX = 16384
 };
 
@@ -25,9 +31,13 @@ static const struct leveldb_sizes sizes = {
 };
 
 static const char covered_key[] = "covered";
+static const char facts_key[] = "facts"; /* 1 in an index that has them */
+static const char tag_prefix[] = "tag/";
+static const char registration_prefix[] = "registration/";
 
 struct index {
     struct leveldb_store store;
+    bool has_facts;
     leveldb_writebatch_t *batch; /* the writer's; owned */
     _Atomic uint64_t covered;
     _Atomic uint64_t bytes_written;
@@ -76,22 +86,49 @@ static enum err_code get_number(const struct index *index, struct span key, uint
     return rc;
 }
 
-enum err_code index_open(struct index **out, const char *dir, struct err *err)
+/* 0 when it is not there. */
+static enum err_code get_own(const struct index *index, const char *key, uint64_t *out,
+                             struct err *err)
 {
-    uint64_t covered = 0;
+    *out = 0;
+    enum err_code rc = get_number(index, span_of_str(key), out, err);
+    return rc == E_NOT_FOUND ? E_OK : rc;
+}
+
+/* What it covers; E_CORRUPT when it was made for a log of another schema. */
+static enum err_code read_own(struct index *index, struct err *err)
+{
+    uint64_t covered, facts;
+    enum err_code rc = get_own(index, covered_key, &covered, err);
+    if (rc == E_OK) {
+        rc = get_own(index, facts_key, &facts, err);
+    }
+    if (rc != E_OK) {
+        return rc;
+    }
+    if (covered > 0 && (facts != 0) != index->has_facts) {
+        return err_set(err, E_CORRUPT, "index: it was made %s entry tags, for another schema",
+                       facts != 0 ? "with" : "without");
+    }
+    index->covered = covered;
+    return E_OK;
+}
+
+enum err_code index_open(struct index **out, const char *dir, bool has_facts, struct err *err)
+{
     struct index *index = NEW(struct index);
+    index->has_facts = has_facts;
     enum err_code rc = leveldb_store_open(&index->store, dir, &sizes, "index: open", err);
     if (rc != E_OK) {
         mem_free(index);
         return rc;
     }
     index->batch = leveldb_writebatch_create();
-    rc = get_number(index, span_of_str(covered_key), &covered, err);
-    if (rc != E_OK && rc != E_NOT_FOUND) {
+    rc = read_own(index, err);
+    if (rc != E_OK) {
         index_close(index);
         return rc;
     }
-    index->covered = covered;
     *out = index;
     return E_OK;
 }
@@ -140,6 +177,21 @@ struct pending {
     uint32_t position; /* in the batch */
 };
 
+/* Likewise for a tag, which is a key in full. */
+struct pending_tag {
+    const struct hash *tag;
+    uint32_t position;
+};
+
+/* What index_put was given, from one of its batches on. */
+struct given {
+    uint64_t first;
+    const struct hash *leaves;
+    const struct index_facts *facts; /* NULL: none */
+    const bool *is_new;              /* NULL: nothing was looked up */
+    size_t count;
+};
+
 static int compare_pending(const void *a, const void *b)
 {
     const struct pending *left = a, *right = b;
@@ -148,57 +200,147 @@ static int compare_pending(const void *a, const void *b)
                       : (left->position > right->position) - (left->position < right->position);
 }
 
-static struct pending *sort_batch(const struct hash *leaves, size_t count)
+static int compare_pending_tags(const void *a, const void *b)
 {
-    struct pending *sorted = mem_calloc(count, sizeof *sorted);
-    for (size_t i = 0; i < count; i++) {
-        memcpy(sorted[i].key, leaves[i].bytes, KEY_BYTES);
+    const struct pending_tag *left = a, *right = b;
+    int order = memcmp(left->tag->bytes, right->tag->bytes, HASH_BYTES);
+    return order != 0 ? order
+                      : (left->position > right->position) - (left->position < right->position);
+}
+
+/* Puts it unless it has an index already. */
+static enum err_code put_first(struct index *index, struct span key, const struct given *given,
+                               uint32_t position, size_t *bytes, struct err *err)
+{
+    uint64_t old;
+    if (given->is_new == NULL || !given->is_new[position]) {
+        enum err_code rc = get_number(index, key, &old, err);
+        if (rc != E_NOT_FOUND) {
+            return rc;
+        }
+    }
+    *bytes += batch_put(index, key, given->first + position);
+    return E_OK;
+}
+
+static struct pending *sort_leaves(const struct given *given)
+{
+    struct pending *sorted = mem_calloc(given->count, sizeof *sorted);
+    for (size_t i = 0; i < given->count; i++) {
+        memcpy(sorted[i].key, given->leaves[i].bytes, KEY_BYTES);
         sorted[i].position = (uint32_t)i;
     }
-    qsort(sorted, count, sizeof *sorted, compare_pending);
+    qsort(sorted, given->count, sizeof *sorted, compare_pending);
     return sorted;
 }
 
 /* Of equal keys the first is put, which is the smallest index; the others are behind it. */
-static enum err_code fill_batch(struct index *index, uint64_t first, const struct hash *leaves,
-                                const bool *is_new, size_t count, size_t *bytes, struct err *err)
+static enum err_code fill_leaves(struct index *index, const struct given *given, size_t *bytes,
+                                 struct err *err)
 {
     enum err_code rc = E_OK;
-    struct pending *sorted = sort_batch(leaves, count);
-    leveldb_writebatch_clear(index->batch);
-    *bytes = batch_put(index, span_of_str(covered_key), first + count);
-    for (size_t i = 0; i < count && rc == E_OK; i++) {
+    struct pending *sorted = sort_leaves(given);
+    for (size_t i = 0; i < given->count && rc == E_OK; i++) {
         struct span key = { sorted[i].key, KEY_BYTES };
-        uint32_t position = sorted[i].position;
-        uint64_t old;
-        if (i > 0 && memcmp(sorted[i - 1].key, sorted[i].key, KEY_BYTES) == 0) {
-            continue;
-        }
-        enum err_code found = E_NOT_FOUND;
-        if (is_new == NULL || !is_new[position]) {
-            found = get_number(index, key, &old, err);
-        }
-        if (found == E_NOT_FOUND) {
-            *bytes += batch_put(index, key, first + position);
-        } else {
-            rc = found;
+        if (i == 0 || memcmp(sorted[i - 1].key, sorted[i].key, KEY_BYTES) != 0) {
+            rc = put_first(index, key, given, sorted[i].position, bytes, err);
         }
     }
     mem_free(sorted);
     return rc;
 }
 
+struct tag_key {
+    uint8_t bytes[TAG_KEY_BYTES];
+};
+
+static struct tag_key tag_key_of(const struct hash *tag)
+{
+    struct tag_key key;
+    memcpy(key.bytes, tag_prefix, TAG_PREFIX_BYTES);
+    memcpy(key.bytes + TAG_PREFIX_BYTES, tag->bytes, HASH_BYTES);
+    return key;
+}
+
+static enum err_code fill_tags(struct index *index, const struct given *given, size_t *bytes,
+                               struct err *err)
+{
+    size_t count = 0;
+    struct pending_tag *sorted = mem_calloc(given->count, sizeof *sorted);
+    for (size_t i = 0; i < given->count; i++) {
+        if (given->facts[i].has_tag) {
+            sorted[count++] = (struct pending_tag){ &given->facts[i].tag, (uint32_t)i };
+        }
+    }
+    qsort(sorted, count, sizeof *sorted, compare_pending_tags);
+    enum err_code rc = E_OK;
+    for (size_t i = 0; i < count && rc == E_OK; i++) {
+        struct tag_key key = tag_key_of(sorted[i].tag);
+        if (i == 0 || !hash_is_equal(sorted[i - 1].tag, sorted[i].tag)) {
+            rc = put_first(index, SPAN_OF_ARRAY(key.bytes), given, sorted[i].position, bytes, err);
+        }
+    }
+    mem_free(sorted);
+    return rc;
+}
+
+struct registration_key {
+    uint8_t bytes[REGISTRATION_KEY_BYTES];
+};
+
+static struct registration_key registration_key_of(uint64_t number)
+{
+    struct registration_key key;
+    memcpy(key.bytes, registration_prefix, REGISTRATION_PREFIX_BYTES);
+    for (size_t i = 0; i < 8; i++) {
+        key.bytes[REGISTRATION_PREFIX_BYTES + i] = (uint8_t)(number >> (8 * (7 - i)));
+    }
+    return key;
+}
+
+static size_t fill_registrations(struct index *index, const struct given *given)
+{
+    size_t bytes = batch_put(index, span_of_str(facts_key), 1);
+    for (size_t i = 0; i < given->count; i++) {
+        if (given->facts[i].is_registration) {
+            struct registration_key key = registration_key_of(given->first + i);
+            bytes += batch_put(index, SPAN_OF_ARRAY(key.bytes), 1);
+        }
+    }
+    return bytes;
+}
+
+static enum err_code fill_batch(struct index *index, const struct given *given, size_t *bytes,
+                                struct err *err)
+{
+    leveldb_writebatch_clear(index->batch);
+    *bytes = batch_put(index, span_of_str(covered_key), given->first + given->count);
+    enum err_code rc = fill_leaves(index, given, bytes, err);
+    if (rc == E_OK && given->facts != NULL) {
+        rc = fill_tags(index, given, bytes, err);
+        *bytes += fill_registrations(index, given);
+    }
+    return rc;
+}
+
 enum err_code index_put(struct index *index, uint64_t first, const struct hash *leaves,
-                        const bool *is_new, size_t count, struct err *err)
+                        const struct index_facts *facts, const bool *is_new, size_t count,
+                        struct err *err)
 {
     assert(first == index->covered);
+    assert((facts != NULL) == index->has_facts);
     for (size_t done = 0; done < count;) {
-        size_t n = count - done < BATCH_ENTRIES_MAX ? count - done : BATCH_ENTRIES_MAX;
         size_t bytes;
         char *db_err = NULL;
-        /* After the first batch `is_new` no longer tells: an equal hash may have been in it. */
-        enum err_code rc = fill_batch(index, first + done, leaves + done, done == 0 ? is_new : NULL,
-                                      n, &bytes, err);
+        struct given given = {
+            .first = first + done,
+            .leaves = leaves + done,
+            .facts = facts == NULL ? NULL : facts + done,
+            /* After the first batch it no longer tells: an equal hash may have been in that. */
+            .is_new = done == 0 ? is_new : NULL,
+            .count = count - done < BATCH_ENTRIES_MAX ? count - done : BATCH_ENTRIES_MAX,
+        };
+        enum err_code rc = fill_batch(index, &given, &bytes, err);
         if (rc != E_OK) {
             return rc;
         }
@@ -207,7 +349,7 @@ enum err_code index_put(struct index *index, uint64_t first, const struct hash *
             return leveldb_store_error(db_err, "index: put", err);
         }
         index->bytes_written += bytes;
-        done += n;
+        done += given.count;
         index->covered = first + done;
     }
     return E_OK;
@@ -217,4 +359,54 @@ enum err_code index_get(const struct index *index, const struct hash *leaf, uint
                         struct err *err)
 {
     return get_number(index, span_of(leaf->bytes, KEY_BYTES), out, err);
+}
+
+enum err_code index_get_tag(const struct index *index, const struct hash *tag, uint64_t *out,
+                            struct err *err)
+{
+    struct tag_key key = tag_key_of(tag);
+    return get_number(index, SPAN_OF_ARRAY(key.bytes), out, err);
+}
+
+/* False past the last registration. A key of another kind between them is chance. */
+static bool take_registration(const leveldb_iterator_t *at, bool *is_one, uint64_t *number)
+{
+    size_t len;
+    const char *key = leveldb_iter_key(at, &len);
+    if (len < REGISTRATION_PREFIX_BYTES ||
+        memcmp(key, registration_prefix, REGISTRATION_PREFIX_BYTES) != 0) {
+        return false;
+    }
+    *is_one = len == REGISTRATION_KEY_BYTES;
+    *number = 0;
+    for (size_t i = REGISTRATION_PREFIX_BYTES; *is_one && i < len; i++) {
+        *number = *number << 8 | (uint8_t)key[i];
+    }
+    return true;
+}
+
+enum err_code index_scan_registrations(const struct index *index, void *ctx,
+                                       enum err_code (*on_index)(void *ctx, uint64_t index,
+                                                                 struct err *err),
+                                       struct err *err)
+{
+    enum err_code rc = E_OK;
+    leveldb_iterator_t *at = leveldb_create_iterator(index->store.db, index->store.scan);
+    leveldb_iter_seek(at, registration_prefix, REGISTRATION_PREFIX_BYTES);
+    bool is_one;
+    uint64_t number;
+    while (rc == E_OK && leveldb_iter_valid(at) && take_registration(at, &is_one, &number)) {
+        if (is_one) {
+            rc = on_index(ctx, number, err);
+        }
+        leveldb_iter_next(at);
+    }
+    char *db_err = NULL;
+    leveldb_iter_get_error(at, &db_err);
+    if (db_err != NULL) {
+        enum err_code failed = leveldb_store_error(db_err, "index: scan", err);
+        rc = rc == E_OK ? failed : rc;
+    }
+    leveldb_iter_destroy(at);
+    return rc;
 }

@@ -72,9 +72,6 @@ enum err_code key_file_load(struct signer *out, const char *path, struct err *er
     if (rc == E_OK && (rc = parse(out, buf_span(&text), err)) != E_OK) {
         err_wrap(err, "key file %s", path);
     }
-    if (text.data != NULL) {
-        crypto_wipe(text.data, text.cap);
-    }
-    buf_clear(&text);
+    crypto_wipe_buf(&text);
     return rc;
 }

@@ -12,6 +12,7 @@
 #include "store/tiles_memory.h"
 #include "tests/support/entries.h"
 #include "tests/support/log_check.h"
+#include "tests/support/tagged_entries.h"
 #include "tlog/checkpoint.h"
 
 #include <setjmp.h>
@@ -27,7 +28,10 @@ enum {
     /* Less than a busy run writes, but room for a batch behind what cannot be trimmed: a tile's worth of
      * entries and the record that it begins in. */
     JOURNAL_BYTES = 9000,
-    UNSTORED_BYTES = 20 * 1000, /* two full tiles with their bundles are more */
+    JOURNAL_BYTES_WITH_FACTS = 150 * 1000, /* likewise, of records */
+    NUMBERS = 700,                         /* of tags, in runs with facts */
+    VARIANTS = 2,                          /* of the bytes that come with a tag */
+    UNSTORED_BYTES = 20 * 1000,            /* two full tiles with their bundles are more */
     INTERVAL_MS = 100,
     TICKS = 50,       /* of a run, before everything is brought to its end */
     FULL_TICKS = 8,   /* how long a disk stays full */
@@ -37,6 +41,7 @@ enum {
 /* What is known to have happened, apart from what the log says. */
 struct model {
     struct hash leaves[ENTRIES_MAX]; /* by index, of all that a commit was begun for */
+    struct entry_facts facts[ENTRIES_MAX];
     bool is_acknowledged[ENTRIES_MAX];
     struct hash signed_roots[ENTRIES_MAX + 1]; /* by size */
     bool is_signed[ENTRIES_MAX + 1];
@@ -68,6 +73,8 @@ struct world {
     uint64_t random;
     uint64_t now_ms;
     bool has_dedup;
+    bool has_facts;
+    bool forgets_tags; /* a log that does not look tags up: the checks must see it */
     struct model *model;
     struct journal_memory_disk *journal_disk;
     struct tiles_memory_disk *tiles_disk;
@@ -110,6 +117,9 @@ static struct {
     uint64_t failed_rounds;
     uint64_t failed_recoveries;
     uint64_t full_recoveries; /* without room for the tiles */
+    uint64_t conflicts;       /* calls refused for a tag that is logged */
+    uint64_t conflicts_inside;
+    uint64_t repeated_tags; /* by a log that forgets them */
 } seen;
 
 #define CHECK(condition)                                                                           \
@@ -125,6 +135,15 @@ static struct {
 static uint64_t below(uint64_t bound)
 {
     return bound == 0 ? 0 : entries_next_number(&world->random) % bound;
+}
+
+static enum recovery_recent recent_wanted(void)
+{
+    if (!world->has_dedup) {
+        return RECOVERY_RECENT_NONE;
+    }
+    return world->has_facts && !world->forgets_tags ? RECOVERY_RECENT_LEAVES_AND_TAGS
+                                                    : RECOVERY_RECENT_LEAVES;
 }
 
 /* -- Checking -- */
@@ -212,6 +231,20 @@ static void check_published_edge(struct journal *journal, struct tiles *tiles)
     }
 }
 
+/* What the index may not have yet is found by tag, too. */
+static void check_recent_tags(const struct recovered *recovered)
+{
+    if (recent_wanted() != RECOVERY_RECENT_LEAVES_AND_TAGS) {
+        return;
+    }
+    for (uint64_t i = recovered->replayed_from; i < edge_size(&recovered->edge); i++) {
+        const struct entry_facts *facts = &world->model->facts[i];
+        uint64_t index;
+        CHECK(!facts->has_tag ||
+              (recent_find_tag(&recovered->recent, &facts->tag, &index) && index == i));
+    }
+}
+
 static void check_recovered(const struct recovered *recovered, struct journal *journal,
                             struct tiles *tiles)
 {
@@ -226,6 +259,7 @@ static void check_recovered(const struct recovered *recovered, struct journal *j
         CHECK(recent_find(&recovered->recent, &leaves[i], &index));
         CHECK(index <= i && hash_is_equal(&leaves[index], &leaves[i]));
     }
+    check_recent_tags(recovered);
     check_published_edge(journal, tiles);
     mem_free(leaves);
 }
@@ -240,7 +274,7 @@ static void check_full_disk(struct journal_memory_disk *journal_disk,
     struct journal *journal = journal_memory_open(journal_disk);
     struct tiles *tiles = tiles_memory_open(tiles_disk);
     tiles_memory_disk_fault(tiles_disk, STORE_FAULT_FULL);
-    CHECK(recovery_run(recovered, journal, tiles, world->has_dedup, NULL, &err) == E_OK);
+    CHECK(recovery_run(recovered, journal, tiles, recent_wanted(), NULL, &err) == E_OK);
     struct hash root = edge_root(&recovered->edge), committed = journal_head(journal).root;
     CHECK(hash_is_equal(&root, &committed));
     CHECK((recovered->unstored != NULL) == (recovered->unstored_err.code == E_UNAVAILABLE));
@@ -269,7 +303,7 @@ static void check_log(struct journal_memory_disk *journal_disk,
         struct journal *journal = journal_memory_open(journal_disk);
         struct tiles *tiles = tiles_memory_open(tiles_disk);
         check_public(tiles);
-        CHECK(recovery_run(recovered, journal, tiles, world->has_dedup, NULL, &err) == E_OK);
+        CHECK(recovery_run(recovered, journal, tiles, recent_wanted(), NULL, &err) == E_OK);
         if (i == 0) {
             root = edge_root(&recovered->edge);
             check_recovered(recovered, journal, tiles);
@@ -452,14 +486,52 @@ static uint64_t find_hit(const struct hash *leaf)
     return SEQUENCER_NO_HIT;
 }
 
+static uint64_t find_tag_hit(const struct entry_facts *facts)
+{
+    for (uint64_t i = 0; facts->has_tag && !world->forgets_tags && i < world->indexed; i++) {
+        const struct entry_facts *there = &world->model->facts[i];
+        if (there->has_tag && hash_is_equal(&there->tag, &facts->tag)) {
+            return i;
+        }
+    }
+    return SEQUENCER_NO_HIT;
+}
+
+static void look_up_tags(const struct sequencer_batch *batch)
+{
+    uint64_t *hit = batch->tag_hits;
+    for (const struct submission *at = batch->submissions; at != NULL; at = at->next) {
+        for (size_t i = 0; i < at->count; i++) {
+            *hit++ = find_tag_hit(&at->facts[i]);
+        }
+    }
+}
+
 static void look_up(void)
 {
     const struct sequencer_batch *batch = sequencer_batch(world->sequencer);
+    if (world->has_facts) {
+        look_up_tags(batch);
+    }
     uint64_t *hit = batch->hits;
     for (const struct submission *at = batch->submissions; at != NULL; at = at->next) {
         for (size_t i = 0; i < at->count; i++) {
             *hit++ = find_hit(&at->leaves[i]);
         }
+    }
+}
+
+/* The one rule of tags: whatever was refused, repeated or lost on the way, the log has each once. */
+static void keep_facts(uint64_t index, struct span entry)
+{
+    struct model *model = world->model;
+    model->facts[index] = entry_facts_read(entry);
+    const struct entry_facts *facts = &model->facts[index];
+    for (uint64_t i = 0; facts->has_tag && i < index; i++) {
+        bool is_repeated =
+            model->facts[i].has_tag && hash_is_equal(&model->facts[i].tag, &facts->tag);
+        CHECK(!is_repeated || world->forgets_tags);
+        seen.repeated_tags += is_repeated;
     }
 }
 
@@ -473,6 +545,9 @@ static void attempt(const struct journal_record *record)
     for (uint64_t i = record->first; i < record->size; i++) {
         CHECK(bundle_take_entry(&rest, &entry));
         model->leaves[i] = merkle_leaf_hash(entry);
+        if (world->has_facts) {
+            keep_facts(i, entry);
+        }
     }
     CHECK(rest.len == 0);
     model->attempted = record->size;
@@ -506,11 +581,33 @@ static void acknowledge(const struct submission *submission)
     }
 }
 
+/* Refused for its tag, and rightly: that one is durable, in other bytes. */
+static void check_conflict(const struct submission *submission)
+{
+    const struct submission_conflict *conflict = &submission->conflict;
+    const struct hash *tag = &submission->facts[conflict->position].tag;
+    const struct hash *leaf = &submission->leaves[conflict->position];
+    CHECK(submission->facts[conflict->position].has_tag);
+    if (conflict->is_inside) {
+        seen.conflicts_inside++;
+        CHECK(conflict->index < conflict->position);
+        CHECK(hash_is_equal(&submission->facts[conflict->index].tag, tag));
+        CHECK(!hash_is_equal(&submission->leaves[conflict->index], leaf));
+        return;
+    }
+    seen.conflicts++;
+    CHECK(conflict->index < world->model->durable);
+    CHECK(hash_is_equal(&world->model->facts[conflict->index].tag, tag));
+    CHECK(!hash_is_equal(&world->model->leaves[conflict->index], leaf));
+}
+
 static void take_answers(struct submission *submissions, bool is_ok)
 {
     while (submissions != NULL) {
         struct submission *next = submissions->next;
-        if (is_ok) {
+        if (is_ok && submissions->conflict.is_there) {
+            check_conflict(submissions);
+        } else if (is_ok) {
             acknowledge(submissions);
         }
         world->model->submissions--;
@@ -760,8 +857,13 @@ static void integrate(void)
 
 /* -- The life of a process -- */
 
-static const struct sequencer_limits limits_of_sim = { true, BATCH_ENTRIES, CALL_BYTES_MAX,
-                                                       UINT64_MAX, UNSTORED_BYTES };
+static const struct sequencer_limits limits_of_sim = {
+    .has_dedup = true,
+    .batch_entries_max = BATCH_ENTRIES,
+    .batch_bytes_max = CALL_BYTES_MAX,
+    .unindexed_max = UINT64_MAX,
+    .unstored_bytes_max = UNSTORED_BYTES,
+};
 
 static void start_process(struct recovered *recovered)
 {
@@ -775,6 +877,10 @@ static void start_process(struct recovered *recovered)
     world->indexed = recovered->stored + below(size - recovered->stored + 1);
     struct sequencer_limits limits = limits_of_sim;
     limits.has_dedup = world->has_dedup;
+    limits.has_facts = world->has_facts;
+    if (world->has_facts) {
+        limits.unstored_bytes_max *= 4; /* records are larger */
+    }
     world->sequencer = sequencer_new(&limits, &recovered->edge, &recovered->recent,
                                      recovered->stored, world->indexed);
     bool is_behind = recovered->unstored_err.code != E_OK;
@@ -808,7 +914,7 @@ static void boot(void)
     struct err err;
     seen.boots++;
     open_stores();
-    while (recovery_run(recovered, world->journal, world->tiles, world->has_dedup, NULL, &err) !=
+    while (recovery_run(recovered, world->journal, world->tiles, recent_wanted(), NULL, &err) !=
            E_OK) {
         CHECK(err.code == E_IO || err.code == E_UNAVAILABLE);
         CHECK(world->writes > world->fault_at);
@@ -844,9 +950,27 @@ static void crash_and_boot(void)
 
 /* -- The workload -- */
 
+/* Records whose tags come again: the same bytes are a duplicate, other bytes a conflict. */
+static struct submission *make_call_with_facts(void)
+{
+    uint64_t numbers[BATCH_ENTRIES], variants[BATCH_ENTRIES];
+    bool is_careless = below(3) == 0; /* a store that was put back numbers at random */
+    size_t count = !is_careless && below(8) == 0 ? 60 + below(60) : 1 + below(4);
+    uint64_t first = below(NUMBERS);
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = is_careless ? below(NUMBERS) : first + i;
+        variants[i] = is_careless ? below(VARIANTS) : 0;
+    }
+    return tagged_entries_submission(numbers, variants, count);
+}
+
 static struct submission *make_call(void)
 {
     struct submission *submission;
+    if (world->has_facts) {
+        world->model->submissions++;
+        return make_call_with_facts();
+    }
     switch (below(10)) {
     case 0:
         submission = entries_numbered(below(400), 90 + below(90));
@@ -952,18 +1076,28 @@ static void settle(void)
     check_crash();
 }
 
+enum run_kind {
+    RUN_OPAQUE,
+    RUN_WITH_FACTS,
+    RUN_FORGETTING_TAGS,
+};
+
 /* One run from an empty disk. Returns the number of writes. */
-static uint64_t run(uint64_t seed, bool checks_crashes, uint64_t fault_at, enum store_fault fault)
+static uint64_t run_kind(enum run_kind kind, uint64_t seed, bool checks_crashes, uint64_t fault_at,
+                         enum store_fault fault)
 {
     struct world here = {
         .seed = seed,
         .random = seed,
-        .has_dedup = seed % 5 != 0,
+        .has_dedup = kind != RUN_OPAQUE || seed % 5 != 0,
+        .has_facts = kind != RUN_OPAQUE,
+        .forgets_tags = kind == RUN_FORGETTING_TAGS,
         .checks_crashes = checks_crashes,
         .fault_at = fault_at,
         .fault = fault,
         .model = NEW(struct model),
-        .journal_disk = journal_memory_disk_new(JOURNAL_BYTES),
+        .journal_disk =
+            journal_memory_disk_new(kind == RUN_OPAQUE ? JOURNAL_BYTES : JOURNAL_BYTES_WITH_FACTS),
         .tiles_disk = tiles_memory_disk_new(),
         .snapshot = NEW(struct edge),
     };
@@ -981,6 +1115,11 @@ static uint64_t run(uint64_t seed, bool checks_crashes, uint64_t fault_at, enum 
     mem_free(here.snapshot);
     mem_free(here.model);
     return here.writes;
+}
+
+static uint64_t run(uint64_t seed, bool checks_crashes, uint64_t fault_at, enum store_fault fault)
+{
+    return run_kind(RUN_OPAQUE, seed, checks_crashes, fault_at, fault);
 }
 
 /* COURTROLL_LONG=1 runs as many more. */
@@ -1022,6 +1161,29 @@ static void log_survives_crashes_behind_a_fault(void **state)
     }
 }
 
+static void log_has_each_tag_once_through_crashes(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= scaled(12); seed++) {
+        run_kind(RUN_WITH_FACTS, seed, true, UINT64_MAX, STORE_FAULT_NONE);
+    }
+    for (uint64_t seed = 100; seed < scaled(60) + 100; seed++) {
+        run_kind(RUN_WITH_FACTS, seed, false, seed * 37 % 90, 1 + seed % 3);
+    }
+    assert_int_equal(seen.repeated_tags, 0);
+}
+
+/* The check above is one: a log that looks tags up nowhere but in memory, and forgets them at each start, has
+ * some twice. */
+static void log_that_forgets_tags_repeats_them(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        run_kind(RUN_FORGETTING_TAGS, seed, false, UINT64_MAX, STORE_FAULT_NONE);
+    }
+    assert_true(seen.repeated_tags > 0);
+}
+
 static void simulation_has_seen_everything(void **state)
 {
     (void)state;
@@ -1031,14 +1193,17 @@ static void simulation_has_seen_everything(void **state)
     }
     print_message("crashes=%llu boots=%llu entries=%llu duplicates=%llu full_tiles=%llu "
                   "published=%llu refusals=%llu halts=%llu held=%llu failed_rounds=%llu "
-                  "failed_recoveries=%llu full_recoveries=%llu\n",
+                  "failed_recoveries=%llu full_recoveries=%llu conflicts=%llu "
+                  "conflicts_inside=%llu repeated_tags=%llu\n",
                   (unsigned long long)seen.crashes, (unsigned long long)seen.boots,
                   (unsigned long long)seen.entries, (unsigned long long)seen.duplicates,
                   (unsigned long long)seen.full_tiles, (unsigned long long)seen.published,
                   (unsigned long long)seen.refusals, (unsigned long long)seen.halts,
                   (unsigned long long)seen.held, (unsigned long long)seen.failed_rounds,
                   (unsigned long long)seen.failed_recoveries,
-                  (unsigned long long)seen.full_recoveries);
+                  (unsigned long long)seen.full_recoveries, (unsigned long long)seen.conflicts,
+                  (unsigned long long)seen.conflicts_inside,
+                  (unsigned long long)seen.repeated_tags);
 }
 
 int main(void)
@@ -1047,6 +1212,8 @@ int main(void)
         cmocka_unit_test(log_survives_a_crash_at_every_write),
         cmocka_unit_test(log_survives_a_fault_of_every_write),
         cmocka_unit_test(log_survives_crashes_behind_a_fault),
+        cmocka_unit_test(log_has_each_tag_once_through_crashes),
+        cmocka_unit_test(log_that_forgets_tags_repeats_them),
         cmocka_unit_test(simulation_has_seen_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,10 @@
 #include "base/log.h"
 #include "logd/indexer.h"
 #include "store/index.h"
+#include "store/tile_source.h"
 #include "store/tiles_memory.h"
 #include "tests/support/files.h"
+#include "tests/support/tagged_entries.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -95,7 +97,7 @@ static void write_tiles(uint64_t size)
 static void start(uint64_t head)
 {
     struct indexer_callbacks callbacks = { NULL, on_indexed, on_damaged };
-    indexer = indexer_open(dir, tiles, head);
+    indexer = indexer_open(dir, tiles, false, head);
     indexer_start(indexer, head / TILE_WIDTH * TILE_WIDTH, &callbacks);
 }
 
@@ -433,6 +435,208 @@ static void indexer_that_is_found_damaged_is_removed(void **state)
     assert_false(is_damaged);
 }
 
+/* -- Facts -- */
+
+/* Entry i of the log: every 50th registers a submitter, every 7th repeats a tag, as a log may that was opaque. */
+static bool is_registration(uint64_t i)
+{
+    return i % 50 == 3;
+}
+
+static uint64_t tag_number(uint64_t i)
+{
+    return i % 7 == 0 && i > 0 && !is_registration(i - 1) ? i - 1 : i;
+}
+
+static void put_entry(struct buf *out, uint64_t i)
+{
+    buf_reset(out);
+    if (is_registration(i)) {
+        tagged_entries_put_registration(out, i);
+    } else {
+        tagged_entries_put(out, tag_number(i), i);
+    }
+}
+
+static void store_resource(void *ctx, const struct tile_path *path, struct span bytes)
+{
+    (void)ctx;
+    assert_int_equal(tiles_replace(tiles, tile_path_text(path).text, bytes, &err), E_OK);
+}
+
+/* The first `size` entries: full tiles and bundles are stored, the others are in the edge. */
+static struct edge *make_log(uint64_t size)
+{
+    struct edge *edge = NEW(struct edge);
+    edge_init(edge);
+    struct buf entry = BUF_INIT(ENTRY_BYTES_MAX);
+    for (uint64_t i = 0; i < size; i++) {
+        put_entry(&entry, i);
+        struct hash leaf = merkle_leaf_hash(buf_span(&entry));
+        edge_append(edge, buf_span(&entry), &leaf, store_resource, NULL);
+    }
+    buf_clear(&entry);
+    return edge;
+}
+
+static void open_with_facts(const struct edge *edge)
+{
+    struct indexer_callbacks callbacks = { NULL, on_indexed, on_damaged };
+    uint64_t head = edge_size(edge);
+    indexer = indexer_open(dir, tiles, true, head);
+    indexer_add_tail(indexer, edge);
+    indexer_start(indexer, head / TILE_WIDTH * TILE_WIDTH, &callbacks);
+}
+
+static void free_log(struct edge *edge)
+{
+    edge_clear(edge);
+    mem_free(edge);
+}
+
+static enum err_code keep_registration(void *ctx, uint64_t index, struct err *e)
+{
+    (void)e;
+    uint64_t *next = ctx;
+    assert_int_equal(index, *next);
+    *next += 50;
+    return E_OK;
+}
+
+static void assert_knows_facts(uint64_t size)
+{
+    for (uint64_t i = 0; i < size; i++) {
+        struct hash tag = tagged_entries_tag(i);
+        uint64_t index;
+        enum err_code rc = indexer_find_tag(indexer, &tag, &index, &err);
+        assert_int_equal(rc, is_registration(i) || tag_number(i) != i ? E_NOT_FOUND : E_OK);
+        assert_true(rc != E_OK || index == i);
+    }
+    uint64_t next = 3;
+    assert_int_equal(indexer_scan_registrations(indexer, &next, keep_registration, &err), E_OK);
+    assert_int_equal(next, 3 + (size + 46) / 50 * 50);
+}
+
+/* From bundles and the partial tile: all of it is known before the indexer answers anything. */
+static void indexer_learns_facts_from_the_log(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = { 0, 1, 4, 256, 511, 600 };
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct edge *edge = make_log(sizes[i]);
+        open_with_facts(edge);
+        wait_ready();
+        assert_knows_facts(sizes[i]);
+        free_log(edge);
+        stop();
+    }
+}
+
+static void indexer_learns_facts_from_jobs(void **state)
+{
+    (void)state;
+    struct edge *edge = make_log(0);
+    open_with_facts(edge);
+    struct buf entry = BUF_INIT(ENTRY_BYTES_MAX);
+    for (uint64_t first = 0; first < 600; first += 60) {
+        struct index_job *job = index_job_new(first, 60, true);
+        for (uint64_t i = first; i < first + 60; i++) {
+            put_entry(&entry, i);
+            struct hash leaf = merkle_leaf_hash(buf_span(&entry));
+            struct entry_facts facts = entry_facts_read(buf_span(&entry));
+            index_job_add(job, &leaf, &facts);
+        }
+        indexer_add(indexer, job);
+    }
+    buf_clear(&entry);
+    wait_indexed(600);
+    uint64_t next = 3;
+    assert_int_equal(indexer_scan_registrations(indexer, &next, keep_registration, &err), E_OK);
+    assert_int_equal(next, 603);
+    struct hash tag = tagged_entries_tag(599);
+    uint64_t index;
+    assert_int_equal(indexer_find_tag(indexer, &tag, &index, &err), E_OK);
+    assert_int_equal(index, 599);
+    free_log(edge);
+}
+
+static void indexer_made_for_opaque_entries_is_rebuilt_with_facts(void **state)
+{
+    (void)state;
+    struct edge *edge = make_log(300);
+    struct indexer_callbacks callbacks = { NULL, on_indexed, on_damaged };
+    indexer = indexer_open(dir, tiles, false, 300);
+    indexer_add_tail(indexer, edge);
+    indexer_start(indexer, 256, &callbacks);
+    wait_indexed(300);
+    stop();
+    open_with_facts(edge);
+    wait_ready();
+    assert_knows_facts(300);
+    assert_false(is_damaged);
+    free_log(edge);
+}
+
+/* Without the entries of the partial tile it would not know who may log. */
+static void indexer_with_facts_answers_only_when_it_has_the_tail(void **state)
+{
+    (void)state;
+    struct edge *edge = make_log(300);
+    struct indexer_callbacks callbacks = { NULL, on_indexed, on_damaged };
+    indexer = indexer_open(dir, tiles, true, 300);
+    indexer_start(indexer, 256, &callbacks);
+    wait_indexed(256);
+    char reason[ERR_MSG_MAX];
+    assert_false(indexer_is_ready(indexer, reason, sizeof reason));
+    struct hash tag = tagged_entries_tag(1);
+    uint64_t index = 0;
+    assert_int_equal(indexer_find_tag(indexer, &tag, &index, &err), E_UNAVAILABLE);
+    assert_int_equal(indexer_scan_registrations(indexer, &index, keep_registration, &err),
+                     E_UNAVAILABLE);
+    indexer_add_tail(indexer, edge);
+    wait_ready();
+    assert_knows_facts(300);
+    free_log(edge);
+}
+
+/* A bundle that is not what the tile says is not read for tags, but waited for. */
+static void indexer_waits_for_the_bundle_that_its_tile_says(void **state)
+{
+    (void)state;
+    struct edge *edge = make_log(512);
+    struct buf bundle = BUF_INIT(BUNDLE_BYTES_MAX);
+    assert_int_equal(tiles_read(tiles, "tile/entries/001", &bundle, &err), E_OK);
+    size_t middle = bundle.len / 2;
+    for (int fault = 0; fault < 3; fault++) {
+        bundle.data[middle] ^= 1;
+        struct span wrong = buf_span(&bundle);
+        wrong.len -= fault == 1 ? 1 : 0; /* too short at its end, as well */
+        if (fault < 2) {
+            assert_int_equal(tiles_replace(tiles, "tile/entries/001", wrong, &err), E_OK);
+        } else {
+            assert_int_equal(tiles_remove(tiles, "tile/entries/001", &err), E_OK);
+        }
+        bundle.data[middle] ^= 1;
+        open_with_facts(edge);
+        char reason[ERR_MSG_MAX] = "";
+        for (int ms = 0; ms < WAIT_MS && strstr(reason, "catching up") != NULL; ms++) {
+            assert_false(indexer_is_ready(indexer, reason, sizeof reason));
+            pause_ms(1);
+        }
+        pause_ms(20);
+        assert_false(indexer_is_ready(indexer, reason, sizeof reason));
+        assert_int_equal(indexed, 0);
+        assert_int_equal(tiles_replace(tiles, "tile/entries/001", buf_span(&bundle), &err), E_OK);
+        wait_ready();
+        assert_knows_facts(512);
+        assert_false(is_damaged);
+        stop();
+        assert_int_equal(index_destroy(dir, &err), E_OK);
+    }
+    buf_clear(&bundle);
+    free_log(edge);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -451,6 +655,11 @@ int main(void)
         CASE(indexer_keeps_the_first_copy_of_what_it_found),
         CASE(indexer_that_could_not_be_opened_is_tried_again),
         CASE(indexer_that_is_found_damaged_is_removed),
+        CASE(indexer_learns_facts_from_the_log),
+        CASE(indexer_learns_facts_from_jobs),
+        CASE(indexer_made_for_opaque_entries_is_rebuilt_with_facts),
+        CASE(indexer_with_facts_answers_only_when_it_has_the_tail),
+        CASE(indexer_waits_for_the_bundle_that_its_tile_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,6 +135,76 @@ static void recent_keeps_the_old_generation_until_it_is_covered_whole(void **sta
     recent_clear(&recent);
 }
 
+/* Whatever tags a submitter chooses, a look-up stays short: the slots of these would be neighbours. */
+static void recent_spreads_tags_that_are_chosen_alike(void **state)
+{
+    (void)state;
+    struct recent recent;
+    recent_init(&recent);
+    struct hash tag = { { 0 } };
+    for (unsigned i = 0; i < 400; i++) {
+        tag.bytes[30] = (uint8_t)(i >> 8);
+        tag.bytes[31] = (uint8_t)i;
+        recent_add_tag(&recent, &tag, i);
+    }
+    size_t run = 0, longest = 0;
+    for (size_t i = 0; i < recent.young.slot_count; i++) {
+        run = recent.young.slots[i].index_plus_1 == 0 ? 0 : run + 1;
+        longest = run > longest ? run : longest;
+    }
+    assert_true(longest < 50);
+    for (unsigned i = 0; i < 400; i++) {
+        uint64_t index;
+        tag.bytes[30] = (uint8_t)(i >> 8);
+        tag.bytes[31] = (uint8_t)i;
+        assert_true(recent_find_tag(&recent, &tag, &index));
+        assert_int_equal(index, i);
+    }
+    recent_clear(&recent);
+}
+
+static void recent_never_takes_a_tag_for_a_leaf(void **state)
+{
+    (void)state;
+    struct recent recent;
+    recent_init(&recent);
+    struct hash one = leaf_of(1), two = leaf_of(2);
+    uint64_t index;
+    recent_add(&recent, &one, 5);
+    recent_add_tag(&recent, &two, 5);
+    assert_false(recent_find_tag(&recent, &one, &index));
+    assert_false(recent_find(&recent, &two, &index));
+    recent_add_tag(&recent, &one, 6); /* the same bytes as both */
+    assert_true(recent_find(&recent, &one, &index));
+    assert_int_equal(index, 5);
+    assert_true(recent_find_tag(&recent, &one, &index));
+    assert_int_equal(index, 6);
+    recent_clear(&recent);
+}
+
+static void recent_forgets_tags_with_their_entries(void **state)
+{
+    (void)state;
+    struct recent recent;
+    recent_init(&recent);
+    for (uint64_t i = 0; i < 4 * GENERATION; i++) {
+        struct hash leaf = leaf_of(i);
+        recent_add(&recent, &leaf, i);
+        recent_add_tag(&recent, &leaf, i);
+        recent_forget(&recent, i < 100 ? 0 : i - 100);
+        for (uint64_t j = i < 100 ? 0 : i - 100; j <= i && i % 997 == 0; j++) {
+            uint64_t index;
+            struct hash tag = leaf_of(j);
+            assert_true(recent_find_tag(&recent, &tag, &index));
+            assert_int_equal(index, j);
+        }
+    }
+    uint64_t index;
+    struct hash first = leaf_of(0);
+    assert_false(recent_find_tag(&recent, &first, &index));
+    recent_clear(&recent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +214,9 @@ int main(void)
         cmocka_unit_test(recent_never_forgets_what_is_not_covered),
         cmocka_unit_test(recent_stays_small_when_all_is_covered),
         cmocka_unit_test(recent_keeps_the_old_generation_until_it_is_covered_whole),
+        cmocka_unit_test(recent_spreads_tags_that_are_chosen_alike),
+        cmocka_unit_test(recent_never_takes_a_tag_for_a_leaf),
+        cmocka_unit_test(recent_forgets_tags_with_their_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

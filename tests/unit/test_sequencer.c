@@ -36,15 +36,39 @@ static void start(const struct sequencer_limits *limits)
     mem_free(edge);
 }
 
-static const struct sequencer_limits with_dedup = { true, COMMIT_ENTRIES_MAX, BYTES_MAX, UINT64_MAX,
-                                                    SIZE_MAX };
-static const struct sequencer_limits without_dedup = { false, COMMIT_ENTRIES_MAX, BYTES_MAX,
-                                                       UINT64_MAX, SIZE_MAX };
+static const struct sequencer_limits with_dedup = {
+    .has_dedup = true,
+    .batch_entries_max = COMMIT_ENTRIES_MAX,
+    .batch_bytes_max = BYTES_MAX,
+    .unindexed_max = UINT64_MAX,
+    .unstored_bytes_max = SIZE_MAX,
+};
+static const struct sequencer_limits without_dedup = {
+    .batch_entries_max = COMMIT_ENTRIES_MAX,
+    .batch_bytes_max = BYTES_MAX,
+    .unindexed_max = UINT64_MAX,
+    .unstored_bytes_max = SIZE_MAX,
+};
+static const struct sequencer_limits with_facts = {
+    .has_dedup = true,
+    .batch_entries_max = COMMIT_ENTRIES_MAX,
+    .batch_bytes_max = BYTES_MAX,
+    .unindexed_max = UINT64_MAX,
+    .unstored_bytes_max = SIZE_MAX,
+    .has_facts = true,
+};
 
 static int setup(void **state)
 {
     (void)state;
     start(&with_dedup);
+    return 0;
+}
+
+static int setup_with_facts(void **state)
+{
+    (void)state;
+    start(&with_facts);
     return 0;
 }
 
@@ -103,7 +127,8 @@ static void check_actions(void)
         }
         assert_non_null(action->submissions);
         for (const struct submission *at = action->submissions; at != NULL; at = at->next) {
-            for (size_t j = 0; action->err.code == E_OK && j < at->count; j++) {
+            bool is_logged = action->err.code == E_OK && !at->conflict.is_there;
+            for (size_t j = 0; is_logged && j < at->count; j++) {
                 assert_true(at->indices[j] < durable);
             }
         }
@@ -149,6 +174,9 @@ static void looked_up(void)
     const struct sequencer_batch *batch = sequencer_batch(s);
     for (size_t i = 0; i < batch->count; i++) {
         batch->hits[i] = SEQUENCER_NO_HIT;
+        if (batch->tag_hits != NULL) {
+            batch->tag_hits[i] = SEQUENCER_NO_HIT;
+        }
     }
     told(SEQUENCER_LOOKED_UP);
 }
@@ -940,6 +968,223 @@ static void sequencer_shows_no_tree_that_may_not_be_durable(void **state)
 
 /* -- After a restart -- */
 
+/* -- Entry tags -- */
+
+static struct hash tag_of(char letter)
+{
+    return sha256(span_of(&letter, 1));
+}
+
+/* One call with an entry for each word. Its first letter is its tag: one tag, and other bytes, is what a
+ * word has that goes on differently. A capital has no tag, '!' is a registration. */
+static struct submission *tagged(const char *words)
+{
+    struct submission *submission = submission_new_with_facts(ENTRIES_PER_CALL_MAX, strlen(words));
+    while (*words != '\0') {
+        size_t len = strcspn(words, " ");
+        struct entry_facts facts = { .has_tag = words[0] >= 'a',
+                                     .is_registration = words[0] == '!' };
+        if (facts.has_tag) {
+            facts.tag = tag_of(words[0]);
+        }
+        submission_add_with_facts(submission, span_of(words, len), &facts);
+        words += len + (words[len] == ' ' ? 1 : 0);
+    }
+    return submission;
+}
+
+static void assert_refused(const struct submission *submission, size_t position, uint64_t index)
+{
+    assert_true(submission->conflict.is_there);
+    assert_false(submission->conflict.is_inside);
+    assert_int_equal(submission->conflict.position, position);
+    assert_int_equal(submission->conflict.index, index);
+}
+
+/* Submitted together, so that they are of one batch. */
+static void submit_list(const char *const *calls, size_t count)
+{
+    struct submission *list = NULL;
+    for (size_t i = count; i > 0; i--) {
+        struct submission *call = tagged(calls[i - 1]);
+        call->next = list;
+        list = call;
+    }
+    submit(list);
+}
+
+static void sequencer_refuses_a_tag_that_is_logged_with_other_bytes(void **state)
+{
+    (void)state;
+    append(tagged("a1 b1"));
+    submit(tagged("c1 b2"));
+    looked_up();
+    told(SEQUENCER_RESERVED);
+    assert_actions(SEQUENCER_ANSWER); /* nothing was left to commit: c1 neither */
+    assert_refused(action(0)->submissions, 1, 1);
+    assert_int_equal(edge_size(sequencer_edge(s)), 2);
+    append(tagged("c2"));
+    assert_false(action(2)->submissions->conflict.is_there);
+    assert_answer(action(2)->submissions, 0, 2, false);
+}
+
+static void sequencer_believes_the_tag_hits(void **state)
+{
+    (void)state;
+    append(tagged("A a1"));
+    submit(tagged("B b1"));
+    const struct sequencer_batch *batch = sequencer_batch(s);
+    batch->hits[0] = batch->hits[1] = SEQUENCER_NO_HIT;
+    batch->tag_hits[0] = 1; /* of an entry without a tag: means nothing */
+    batch->tag_hits[1] = 0;
+    told(SEQUENCER_LOOKED_UP);
+    told(SEQUENCER_RESERVED);
+    assert_actions(SEQUENCER_ANSWER);
+    assert_refused(action(0)->submissions, 1, 0);
+}
+
+static void sequencer_takes_the_same_leaf_with_its_tag_for_a_duplicate(void **state)
+{
+    (void)state;
+    append(tagged("a1 b1"));
+    append(tagged("b1 c1 a1 c1"));
+    const struct submission *call = action(2)->submissions;
+    assert_false(call->conflict.is_there);
+    assert_answer(call, 0, 1, true);
+    assert_answer(call, 1, 2, false);
+    assert_answer(call, 2, 0, true);
+    assert_answer(call, 3, 2, true);
+    submit(tagged("z1")); /* in the index, tag and all, but no longer among the recent ones */
+    const struct sequencer_batch *batch = sequencer_batch(s);
+    batch->hits[0] = batch->tag_hits[0] = 1;
+    told(SEQUENCER_LOOKED_UP);
+    told(SEQUENCER_RESERVED);
+    assert_actions(SEQUENCER_ANSWER);
+    assert_false(action(0)->submissions->conflict.is_there);
+    assert_answer(action(0)->submissions, 0, 1, true);
+}
+
+static void sequencer_logs_the_others_of_a_batch_with_a_conflict(void **state)
+{
+    (void)state;
+    append(tagged("a1"));
+    const char *const calls[] = { "b1 b1", "c1 a2 d1", "d2", "b2", "e1" };
+    submit_list(calls, 5);
+    looked_up();
+    told(SEQUENCER_RESERVED);
+    assert_actions(SEQUENCER_COMMIT);
+    struct buf expected = BUF_INIT(64);
+    bundle_put_entry(&expected, span_of_str("b1"));
+    bundle_put_entry(&expected, span_of_str("d2"));
+    bundle_put_entry(&expected, span_of_str("e1"));
+    assert_true(span_is_equal(action(0)->record.entries, buf_span(&expected)));
+    buf_clear(&expected);
+    committed();
+    const struct submission *at = action(2)->submissions;
+    assert_answer(at, 0, 1, false);
+    assert_answer(at, 1, 1, true);
+    at = at->next;
+    assert_refused(at, 1, 0);
+    at = at->next; /* d1 was not logged: its tag is free */
+    assert_answer(at, 0, 2, false);
+    at = at->next;
+    assert_refused(at, 0, 1); /* by an entry of this very batch */
+    at = at->next;
+    assert_answer(at, 0, 3, false);
+    assert_null(at->next);
+}
+
+static void sequencer_refuses_two_entries_of_a_call_with_one_tag(void **state)
+{
+    (void)state;
+    const char *const calls[] = { "c1 b1 A a1 A b2", "b2 b2" };
+    submit_list(calls, 2);
+    looked_up();
+    told(SEQUENCER_RESERVED);
+    committed();
+    const struct submission *at = action(2)->submissions;
+    assert_true(at->conflict.is_there);
+    assert_true(at->conflict.is_inside);
+    assert_int_equal(at->conflict.position, 5);
+    assert_int_equal(at->conflict.index, 1);
+    assert_false(at->next->conflict.is_there);
+    assert_answer(at->next, 0, 0, false);
+    assert_answer(at->next, 1, 0, true);
+}
+
+static void sequencer_logs_entries_without_tags_as_they_come(void **state)
+{
+    (void)state;
+    append(tagged("A B"));
+    append(tagged("C A !x"));
+    assert_false(action(2)->submissions->conflict.is_there);
+    assert_answer(action(2)->submissions, 1, 0, true);
+    assert_int_equal(edge_size(sequencer_edge(s)), 4);
+}
+
+static void sequencer_indexes_the_facts_of_new_entries(void **state)
+{
+    (void)state;
+    append(tagged("a1"));
+    append(tagged("a1 !x b1 C"));
+    const struct index_job *job = action(1)->index_job;
+    assert_int_equal(job->first, 1);
+    assert_int_equal(job->count, 3);
+    assert_true(job->facts[0].is_registration);
+    assert_false(job->facts[0].has_tag);
+    assert_true(job->facts[1].has_tag);
+    assert_false(job->facts[1].is_registration);
+    struct hash tag = tag_of('b');
+    assert_hash_equal(&job->facts[1].tag, &tag);
+    assert_false(job->facts[2].has_tag);
+    sequencer_free(s);
+    start(&with_dedup);
+    append_words("a");
+    assert_null(action(1)->index_job->facts);
+}
+
+/* What is in the tiles but not in the index, or the other way round, is still remembered. */
+static void sequencer_remembers_tags_until_the_index_has_them(void **state)
+{
+    (void)state;
+    append(tagged("a1"));
+    for (char letter = 'A'; letter <= 'Z'; letter++) {
+        char words[1600] = { 0 };
+        for (size_t i = 0; i < 200; i++) {
+            snprintf(words + strlen(words), 8, "%c%zu ", letter, i);
+        }
+        append(tagged(words)); /* 5,200 of them: a generation */
+    }
+    told_size(SEQUENCER_STORED, durable);
+    told_size(SEQUENCER_INDEXED, 0);
+    submit(tagged("a2"));
+    looked_up();
+    told(SEQUENCER_RESERVED);
+    assert_refused(action(0)->submissions, 0, 0);
+    told_size(SEQUENCER_INDEXED, durable); /* it grows old */
+    told_size(SEQUENCER_INDEXED, durable);
+    submit(tagged("a2"));
+    const struct sequencer_batch *batch = sequencer_batch(s);
+    batch->hits[0] = SEQUENCER_NO_HIT;
+    batch->tag_hits[0] = 0; /* now the index knows */
+    told(SEQUENCER_LOOKED_UP);
+    told(SEQUENCER_RESERVED);
+    assert_refused(action(0)->submissions, 0, 0);
+}
+
+static void start_with_facts_but_no_dedup(void)
+{
+    struct sequencer_limits limits = with_facts;
+    limits.has_dedup = false;
+    start(&limits);
+}
+
+static void sequencer_insists_on_dedup_for_facts(void **state)
+{
+    (void)state;
+    assert_true(death_of(start_with_facts_but_no_dedup));
+}
+
 static void no_resource(void *ctx, const struct tile_path *path, struct span bytes)
 {
     (void)ctx;
@@ -981,6 +1226,7 @@ static void sequencer_goes_on_where_recovery_ended(void **state)
 }
 
 #define CASE(f)          cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE_FACTS(f)    cmocka_unit_test_setup_teardown(f, setup_with_facts, teardown)
 #define CASE_NO_DEDUP(f) cmocka_unit_test_setup_teardown(f, setup_without_dedup, teardown)
 
 int main(void)
@@ -1026,6 +1272,15 @@ int main(void)
         CASE(sequencer_halts_when_a_commit_fails),
         CASE(sequencer_shows_no_tree_that_may_not_be_durable),
         CASE(sequencer_goes_on_where_recovery_ended),
+        CASE_FACTS(sequencer_refuses_a_tag_that_is_logged_with_other_bytes),
+        CASE_FACTS(sequencer_believes_the_tag_hits),
+        CASE_FACTS(sequencer_takes_the_same_leaf_with_its_tag_for_a_duplicate),
+        CASE_FACTS(sequencer_logs_the_others_of_a_batch_with_a_conflict),
+        CASE_FACTS(sequencer_refuses_two_entries_of_a_call_with_one_tag),
+        CASE_FACTS(sequencer_logs_entries_without_tags_as_they_come),
+        CASE_FACTS(sequencer_indexes_the_facts_of_new_entries),
+        CASE_FACTS(sequencer_remembers_tags_until_the_index_has_them),
+        CASE_FACTS(sequencer_insists_on_dedup_for_facts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,6 +109,82 @@ static void submission_insists_on_its_bounds(void **state)
     assert_true(death_of(add_too_long));
 }
 
+static struct entry_facts facts_of(uint8_t number)
+{
+    struct entry_facts facts = { .has_tag = number % 2 == 0, .is_registration = number % 3 == 0 };
+    memset(facts.tag.bytes, number, sizeof facts.tag.bytes);
+    return facts;
+}
+
+static void assert_facts(const struct submission *submission)
+{
+    for (size_t i = 0; i < submission->count; i++) {
+        struct entry_facts facts = facts_of((uint8_t)i);
+        assert_memory_equal(&submission->facts[i], &facts, sizeof facts);
+    }
+}
+
+/* Under the address sanitizer too: for every count each array has its room, and facts outlive the entries. */
+static void submission_keeps_facts_without_its_entries(void **state)
+{
+    (void)state;
+    for (size_t count = 1; count <= ENTRIES_PER_CALL_MAX; count += count < 20 ? 1 : 49) {
+        struct submission *submission = submission_new_with_facts(count, 3 * count);
+        for (size_t i = 0; i < count; i++) {
+            struct entry_facts facts = facts_of((uint8_t)i);
+            submission_add_with_facts(submission, span_of_str("abc"), &facts);
+            submission->indices[i] = 1000 + i;
+        }
+        assert_int_equal(submission->entries_bytes, 5 * count);
+        assert_facts(submission);
+        assert_false(submission->conflict.is_there);
+        submission = submission_drop_entries(submission);
+        assert_null(submission->entries);
+        assert_facts(submission);
+        struct hash leaf = merkle_leaf_hash(span_of_str("abc"));
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(submission->indices[i], 1000 + i);
+            assert_memory_equal(&submission->leaves[i], &leaf, sizeof leaf);
+        }
+        submission_free(submission);
+    }
+}
+
+static void add_without_facts(void)
+{
+    submission_add(submission_new_with_facts(1, 1), span_of_str("a"));
+}
+
+static void add_with_facts_to_one_without(void)
+{
+    struct entry_facts facts = facts_of(0);
+    submission_add_with_facts(submission_new(1, 1), span_of_str("a"), &facts);
+}
+
+static void submission_has_facts_of_every_entry_or_of_none(void **state)
+{
+    (void)state;
+    assert_true(death_of(add_without_facts));
+    assert_true(death_of(add_with_facts_to_one_without));
+}
+
+static void submission_refusal_says_where_the_tag_is(void **state)
+{
+    (void)state;
+    struct err err;
+    struct submission *submission = submission_new_with_facts(1, 1);
+    submission->conflict =
+        (struct submission_conflict){ .is_there = true, .position = 3, .index = 17 };
+    assert_int_equal(submission_refusal(submission, &err), E_EXISTS);
+    assert_string_equal(err.msg, "entry 3: its entry tag is on the log already, at index 17, with "
+                                 "other bytes: the submitter's store may be an old copy");
+    submission->conflict.is_inside = true;
+    assert_int_equal(submission_refusal(submission, &err), E_EXISTS);
+    assert_string_equal(err.msg,
+                        "entry 3: its entry tag is that of entry 17, which has other bytes");
+    submission_free(submission);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +192,9 @@ int main(void)
         cmocka_unit_test(submission_has_room_for_every_count),
         cmocka_unit_test(submission_keeps_its_results_without_its_entries),
         cmocka_unit_test(submission_insists_on_its_bounds),
+        cmocka_unit_test(submission_keeps_facts_without_its_entries),
+        cmocka_unit_test(submission_has_facts_of_every_entry_or_of_none),
+        cmocka_unit_test(submission_refusal_says_where_the_tag_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
