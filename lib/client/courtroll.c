@@ -228,7 +228,9 @@ static enum err_code call_append(struct courtroll_log *log, const struct courtro
     for (size_t i = 0; i < count; i++) {
         spans[i] = span_inside(entries[i]);
     }
-    struct rpc_log_append request = { spans, count, wants_witnessed, false };
+    struct rpc_log_append request = { .entries = spans,
+                                      .entry_count = count,
+                                      .wants_witnessed = wants_witnessed };
     enum err_code rc = connect_log(log, err);
     return rc == E_OK ? rpc_log_append(log->rpc, &request, timeout_ms, reply, err) : rc;
 }

@@ -70,27 +70,35 @@ bool rpc_log_take_hash(struct hash *out, ProtobufCBinaryData bytes)
 
 /* ---- append ---- */
 
+/* Field `number`, bytes. */
+static void put_field(struct buf *out, unsigned number, struct span bytes)
+{
+    buf_put_u8(out, (uint8_t)(number << 3 | 2));
+    size_t rest = bytes.len;
+    for (; rest >= 0x80; rest >>= 7) {
+        buf_put_u8(out, (uint8_t)(rest | 0x80));
+    }
+    buf_put_u8(out, (uint8_t)rest);
+    buf_put(out, bytes);
+}
+
 /* Written field by field rather than with protobuf-c, which would have us make an array of its own
- * kind of span first. Entries are field 1, bytes; wait is 2, promise 3, integers. */
+ * kind of span first. Entries are field 1, bytes; wait is 2, promise 3, integers; certificates 4, bytes. */
 static struct span append_pack(struct rpc_log *log, const struct rpc_log_append *request)
 {
     struct buf *out = &log->request;
     buf_reset(out);
     for (size_t i = 0; i < request->entry_count; i++) {
-        struct span entry = request->entries[i];
-        buf_put_u8(out, 1 << 3 | 2);
-        size_t rest = entry.len;
-        for (; rest >= 0x80; rest >>= 7) {
-            buf_put_u8(out, (uint8_t)(rest | 0x80));
-        }
-        buf_put_u8(out, (uint8_t)rest);
-        buf_put(out, entry);
+        put_field(out, 1, request->entries[i]);
     }
     if (request->wants_witnessed) {
         buf_put_u16(out, (2 << 3) << 8 | COURTROLL__V1__WAIT__WITNESSED);
     }
     if (request->wants_promise) {
         buf_put_u16(out, (3 << 3) << 8 | 1);
+    }
+    for (size_t i = 0; request->certificates != NULL && i < request->entry_count; i++) {
+        put_field(out, 4, request->certificates[i]);
     }
     return buf_span(out);
 }
@@ -180,8 +188,11 @@ static void on_answer(void *ctx, void *tag, struct span bytes, const struct err 
     if (status == NULL && append_reply_unpack(&reply, bytes, &err) == E_OK) {
         log->on_appended(log->on_appended_ctx, tag, &reply, NULL);
         rpc_log_append_reply_clear(&reply);
+    } else if (status == NULL) {
+        err.code = E_IO;
+        log->on_appended(log->on_appended_ctx, tag, NULL, &err);
     } else {
-        log->on_appended(log->on_appended_ctx, tag, NULL, status != NULL ? status : &err);
+        log->on_appended(log->on_appended_ctx, tag, NULL, status);
     }
 }
 
@@ -196,4 +207,9 @@ size_t rpc_log_append_poll(struct rpc_log *log, uint32_t timeout_ms, void *ctx,
 size_t rpc_log_in_flight(const struct rpc_log *log)
 {
     return rpc_client_in_flight(log->client);
+}
+
+void rpc_log_append_cancel(struct rpc_log *log)
+{
+    rpc_client_cancel(log->client);
 }

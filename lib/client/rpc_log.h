@@ -28,6 +28,9 @@ void rpc_log_close(struct rpc_log *log); /* NULL is fine */
 struct rpc_log_append {
     const struct span *entries; /* 1..ENTRIES_PER_CALL_MAX */
     size_t entry_count;
+    /* Of sealed records, for a log with schema = operation: one for each entry, empty where there is none.
+     * NULL: none at all. */
+    const struct span *certificates;
     bool wants_witnessed; /* else durable is enough */
     bool wants_promise;
 };
@@ -61,7 +64,8 @@ void rpc_log_append_start(struct rpc_log *log, const struct rpc_log_append *requ
                           uint32_t timeout_ms, void *tag);
 
 /* `reply` is NULL when it failed, and good for the call only. How many entries it has is not
- * compared with the request's, as that is gone. */
+ * compared with the request's, as that is gone. A reply that makes no sense is E_IO here, so that it
+ * is told from a request that the server calls malformed. */
 typedef void rpc_log_on_appended(void *ctx, void *tag, const struct rpc_log_append_reply *reply,
                                  const struct err *failure);
 
@@ -69,6 +73,8 @@ typedef void rpc_log_on_appended(void *ctx, void *tag, const struct rpc_log_appe
 size_t rpc_log_append_poll(struct rpc_log *log, uint32_t timeout_ms, void *ctx,
                            rpc_log_on_appended *on_appended);
 size_t rpc_log_in_flight(const struct rpc_log *log);
+/* They fail, and are there for the next poll; what they were to append may still be logged. */
+void rpc_log_append_cancel(struct rpc_log *log);
 
 /* ---- queries ---- */
 
@@ -125,6 +131,8 @@ struct rpc_log_status {
     char reason[RPC_LOG_TEXT_MAX]; /* why it is not admitting, or degraded */
     char rollback_check[RPC_LOG_TEXT_MAX];
     char version[RPC_LOG_TEXT_MAX];
+    char schema[RPC_LOG_TEXT_MAX]; /* "opaque", "operation"; "" of an older log */
+    uint64_t submitters_registered, submitters_enabled, submitters_usable;
     bool is_admitting;
     bool is_degraded;
     uint64_t durable_size;

@@ -184,6 +184,10 @@ static void status_read(struct rpc_log_status *out, const Courtroll__V1__GetStat
     rpc_log_take_text(out->reason, answer->reason);
     rpc_log_take_text(out->rollback_check, answer->rollback_check);
     rpc_log_take_text(out->version, answer->version);
+    rpc_log_take_text(out->schema, answer->schema);
+    out->submitters_registered = answer->submitters_registered;
+    out->submitters_enabled = answer->submitters_enabled;
+    out->submitters_usable = answer->submitters_usable;
     out->is_admitting = answer->admitting != 0;
     out->is_degraded = answer->degraded != 0;
     out->durable_size = answer->durable_size;
