@@ -145,6 +145,14 @@ static bool is_full(const struct alert_table *table, enum finding_code code)
     return table->live_count >= (size_t)(is_provable ? ALERT_LIVE_MAX : ALERT_LIVE_ORDINARY);
 }
 
+/* Each entry that is wrong is an alert, and there may be many: whoever has logged them is to explain each. */
+static size_t subjects_max(enum finding_code code)
+{
+    bool is_of_record =
+        code == FINDING_TAG_REPEATED || (code >= FINDING_BAD_RECORD && code <= FINDING_CASE_COUNT);
+    return is_of_record ? ALERT_RECORDS_MAX : ALERT_SUBJECTS_MAX;
+}
+
 /* The live alert that this is another sighting of. NULL: there is none, and *sighting is what to raise. */
 static struct alert_entry *find_or_fold(const struct alert_table *table, struct sighting *sighting)
 {
@@ -157,7 +165,7 @@ static struct alert_entry *find_or_fold(const struct alert_table *table, struct 
     fold(&folded, sighting, sighting->origin);
     entry = alert_table_live(table, &folded.cause, finding->is_drill);
     bool is_crowded = entry != NULL || alert_table_count(table, finding->code, sighting->origin) >=
-                                           ALERT_SUBJECTS_MAX;
+                                           subjects_max(finding->code);
     if (!is_crowded && !is_full(table, finding->code)) {
         return NULL;
     }

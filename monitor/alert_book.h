@@ -91,7 +91,8 @@ void alert_book_count(struct alert_book *book, size_t open[3]);
 MUST_USE enum err_code alert_book_evidence(struct alert_book *book, const struct hash *id,
                                            struct buf *out, struct err *err);
 
-/* -- deliveries: at least once, in order, one under way for each sink -- */
+/* -- deliveries: at least once, one under way for each sink; those of one alert in order, others pass one
+ * that is refused three times -- */
 
 enum delivery_event {
     DELIVERY_OPENED,
@@ -121,7 +122,7 @@ struct alert_queue_status {
     size_t waiting;     /* deliveries */
     uint64_t delivered; /* since the start */
     uint64_t failures;
-    unsigned tries; /* of the first in the queue */
+    unsigned tries; /* in vain, since the last success */
 };
 void alert_book_queue(struct alert_book *book, size_t sink, struct alert_queue_status *out);
 

@@ -18,6 +18,7 @@ enum {
     ALERT_LIVE_MAX = 4096,      /* open or acknowledged; the rest is folded */
     ALERT_LIVE_ORDINARY = 3072, /* of these for codes that prove nothing: forks find room */
     ALERT_SUBJECTS_MAX = 64,    /* live ones of one code and origin */
+    ALERT_RECORDS_MAX = 256,    /* likewise, of codes about single records */
     ALERT_REFRESH_S = 3600,     /* Alertmanager is told again what it would forget */
 };
 

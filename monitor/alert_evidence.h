@@ -2,8 +2,8 @@
 #ifndef MONITOR_ALERT_EVIDENCE_H
 #define MONITOR_ALERT_EVIDENCE_H
 
+#include "evidence/evidence.h"
 #include "monitor/finding.h"
-#include "tlog/evidence.h"
 
 /* Appends the file: of a provable code what the finding brings, else, and when it brings none, an observation
  * signed with `key`, with the note it is about if that is one and fits. The texts are plain lines

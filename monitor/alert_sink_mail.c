@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "monitor/alert_sink_parts.h"
 #include "monitor/alert_text.h"
+#include "monitor/clock.h"
 #include "net/smtp_client.h"
 
 #include <assert.h>
@@ -27,13 +28,6 @@ enum err_code alert_sink_check_mail(const struct alert_sink_options *options, st
         return err_set(err, E_MALFORMED, "user and password go together");
     }
     return E_OK;
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
 }
 
 /* The same for a delivery however often it is tried, so that a mailbox which got it twice shows it once. The
@@ -81,7 +75,7 @@ static enum err_code send_each(struct alert_sink *sink, struct smtp_client *clie
     struct alert_sink_mail *mail = &sink->mail;
     enum err_code worst = E_OK;
     for (size_t i = 0; i < options->mail_to_count; i++) {
-        uint64_t now = now_ms();
+        uint64_t now = clock_monotonic_ms();
         struct err why;
         if (mail->is_done[i]) {
             continue;
@@ -121,7 +115,7 @@ static bool is_lost(const struct alert_sink *sink)
 static enum err_code send_message(struct alert_sink *sink, struct span message, struct err *err)
 {
     const struct alert_sink_options *options = &sink->options;
-    uint64_t deadline_ms = now_ms() + alert_sink_timeout_ms(sink);
+    uint64_t deadline_ms = clock_monotonic_ms() + alert_sink_timeout_ms(sink);
     struct buf password = BUF_INIT(ALERT_SINK_SECRET_MAX + 1);
     enum err_code rc = E_OK;
     if (options->smtp_password_file != NULL) {

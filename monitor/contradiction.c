@@ -4,8 +4,8 @@
 
 #include "base/ascii.h"
 #include "base/log.h"
+#include "evidence/evidence.h"
 #include "monitor/known_note.h"
-#include "tlog/evidence.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -1,5 +1,7 @@
 #include "monitor/courier.h"
 
+#include "monitor/clock.h"
+
 #include "base/alloc.h"
 #include "base/log.h"
 
@@ -31,13 +33,6 @@ struct courier {
 
 /* -- time -- */
 
-static uint64_t monotonic_ms(void)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
-}
-
 static bool is_stopping(struct courier *courier)
 {
     pthread_mutex_lock(&courier->lock);
@@ -49,7 +44,7 @@ static bool is_stopping(struct courier *courier)
 /* Until the time is over, or it is to stop, or (if that counts) it was woken since the last time it slept so. */
 static void sleep_ms(struct courier *courier, uint64_t ms, bool may_be_woken)
 {
-    uint64_t until_ms = monotonic_ms() + ms;
+    uint64_t until_ms = clock_monotonic_ms() + ms;
     struct timespec until = { .tv_sec = (time_t)(until_ms / 1000),
                               .tv_nsec = (long)(until_ms % 1000) * 1000000 };
     int rc = 0;
@@ -142,7 +137,7 @@ static void deliver(struct courier *courier, const struct delivery *delivery)
         acknowledge(courier, delivery);
     } else {
         note_failure(courier, &err);
-        alert_book_failed(courier->book, courier->position, delivery, monotonic_ms());
+        alert_book_failed(courier->book, courier->position, delivery, clock_monotonic_ms());
     }
 }
 
@@ -152,8 +147,8 @@ static void *run(void *arg)
     struct delivery *delivery = NEW(struct delivery);
     while (!is_stopping(courier)) {
         uint64_t wait_ms = 0;
-        if (alert_book_next(courier->book, courier->position, (int64_t)time(NULL), monotonic_ms(),
-                            delivery, &wait_ms)) {
+        if (alert_book_next(courier->book, courier->position, (int64_t)time(NULL),
+                            clock_monotonic_ms(), delivery, &wait_ms)) {
             deliver(courier, delivery);
         } else {
             sleep_ms(courier, wait_ms, true);

@@ -25,6 +25,11 @@ static const struct finding_kind kinds[FINDING_COUNT] = {
                                  "the entry that it may not be logged, "
                                  "and call the court's operator to have it submitted again under "
                                  "witness." },
+    [FINDING_TAG_REPEATED] = { "tag-repeated", FINDING_CRITICAL, true, false,
+                               "The log holds two different records with one entry tag, and by its "
+                               "own rule it may hold each tag once.",
+                               "Keep the evidence file, and ask the court's operator which of the "
+                               "two records counts and how the other one came past the gate." },
     [FINDING_BAD_SIGNATURE] = { "bad-signature", FINDING_CRITICAL, false, true,
                                 "A checkpoint bears a signature that does not verify, or lacks the "
                                 "log's own.",
@@ -99,6 +104,48 @@ static const struct finding_kind kinds[FINDING_COUNT] = {
                               "The log has not answered for a while.",
                               "Try its address from another network, then call the court's "
                               "operator." },
+    [FINDING_BAD_RECORD] = { "bad-record", FINDING_CRITICAL, false, false,
+                             "The log holds an entry that is no valid operation record.",
+                             "Ask the court's operator how it came past the gate: nobody can say "
+                             "who made such an entry, or what it means." },
+    [FINDING_UNREGISTERED_KEY] = { "unregistered-key", FINDING_CRITICAL, false, false,
+                                   "A record is of a submitter that was not registered on the log "
+                                   "for it.",
+                                   "Ask the court's operator who holds that key and why it is not "
+                                   "registered, and do not rely on the record until it is known." },
+    [FINDING_SEALED_OVERDUE] = { "sealed-overdue", FINDING_WARNING, false, true,
+                                 "A sealed record has not been opened in the time that was set.",
+                                 "Ask the court's operator what it is that is still sealed, "
+                                 "and who decided so." },
+    [FINDING_CASE_GAP] = { "case-gap", FINDING_CRITICAL, false, true,
+                           "An operation of a case is missing: later ones of the same submitter "
+                           "are on the log.",
+                           "Ask the submitter for the missing operation, and whether its spool has "
+                           "stopped." },
+    [FINDING_CASE_ORDER] = { "case-order", FINDING_WARNING, false, false,
+                             "The operations of a case are not on the log in the order of their "
+                             "numbers.",
+                             "Ask the submitter why an earlier operation was logged after a later "
+                             "one." },
+    [FINDING_CASE_AFTER_CLOSED] = { "case-after-closed", FINDING_WARNING, false, false,
+                                    "An operation was logged for a case that is closed.",
+                                    "Ask the court whether the case should have been resumed or a "
+                                    "new one filed." },
+    [FINDING_CASE_TIME_BACKWARDS] = { "case-time-backwards", FINDING_WARNING, false, false,
+                                      "An operation of a case has an earlier time than the one "
+                                      "numbered before it.",
+                                      "Ask the submitter whether its clock was set back, or the "
+                                      "operation was entered late without saying so." },
+    [FINDING_CASE_FILED_TWICE] = { "case-filed-twice", FINDING_CRITICAL, false, false,
+                                   "One case number was filed twice.",
+                                   "Ask the court which of the two is the case, and have the "
+                                   "operations of both compared." },
+    [FINDING_CASE_COUNT] = { "case-count", FINDING_CRITICAL, false, false,
+                             "A case was closed with another number of operations than are on the "
+                             "log.",
+                             "Ask the court which operations it counted, and the submitters "
+                             "whether "
+                             "any did not reach the log." },
     [FINDING_DRILL] = { "drill", FINDING_INFO, false, false,
                         "This is a test of the alarm: nothing is wrong.",
                         "Confirm that it has reached you, and do nothing else." },

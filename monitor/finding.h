@@ -1,7 +1,7 @@
 /* finding.h -- what a monitor can find: codes that never change, how grave each is, and what to do.
  *
  * design: "What proves misbehaviour, and what only reports it". Provable codes come with a file that
- * convinces a stranger (lib/tlog/evidence.h); all others are observations, the monitor's own word.
+ * convinces a stranger (lib/evidence/evidence.h); all others are observations, the monitor's own word.
  * Pure. Any thread.
  */
 #ifndef MONITOR_FINDING_H
@@ -25,6 +25,7 @@ enum finding_code {
     FINDING_FORK,
     FINDING_WITNESS_EQUIVOCATION,
     FINDING_PROMISE_BROKEN,
+    FINDING_TAG_REPEATED, /* two records with one entry tag */
     /* observations about signatures */
     FINDING_BAD_SIGNATURE,
     FINDING_NO_QUORUM,
@@ -41,6 +42,17 @@ enum finding_code {
     FINDING_GROWTH,
     FINDING_WITHHELD,
     FINDING_UNREACHABLE,
+    /* about operation records: subject "entry INDEX", never the case, which nobody else may know */
+    FINDING_BAD_RECORD,
+    FINDING_UNREGISTERED_KEY,
+    FINDING_SEALED_OVERDUE,
+    /* likewise, seen with the key of a case only */
+    FINDING_CASE_GAP,
+    FINDING_CASE_ORDER,
+    FINDING_CASE_AFTER_CLOSED,
+    FINDING_CASE_TIME_BACKWARDS,
+    FINDING_CASE_FILED_TWICE,
+    FINDING_CASE_COUNT,
     /* about ourselves */
     FINDING_DRILL,
     FINDING_HEARTBEAT,

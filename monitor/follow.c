@@ -167,6 +167,9 @@ static enum err_code load(struct follow *follow, struct span trusted, struct err
         rc = follow_raised_open(&follow->raised, follow->options.log, err);
     }
     if (rc == E_OK) {
+        rc = follow_records_open(follow, err);
+    }
+    if (rc == E_OK) {
         rc = load_history(follow, err);
     }
     return rc == E_OK ? take_trusted(follow, trusted, err) : rc;
@@ -200,6 +203,7 @@ void follow_close(struct follow *follow)
     if (follow != NULL) {
         log_reader_close(follow->reader);
         follow_raised_free(follow->raised);
+        record_watch_free(follow->records);
         follow_note_clear(&follow->trusted);
         follow_state_clear(&follow->state);
         mem_free(follow);
@@ -319,8 +323,10 @@ static enum err_code (*const parts[])(struct follow *follow, struct err *err) = 
     poll,
     follow_clock_look_at_claim,
     follow_hold_trusted,
+    follow_records_catch_up,
     follow_hold_target,
     follow_hold_waiting,
+    follow_records_look,
     look_at_tiles,
     add_sample,
     look_at_waiting,

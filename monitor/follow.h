@@ -4,6 +4,7 @@
  * hash all that is new (scan.h) and compare the root; archive the note (store/archive.h), make the new state
  * durable, and only then hold it. If the root is not the signed one: root-mismatch, and nothing is held. What
  * was hashed of a long scan is durable every few seconds, so that a restart goes on from there.
+ * Of a log of operations each record is looked at on the way (record_watch.h).
  * After each poll the notes that wait are looked at (note_memory.h), and what is due by the clock: stalled,
  * witness-missing, unreachable, growth.
  *
@@ -14,6 +15,7 @@
 #define MONITOR_FOLLOW_H
 
 #include "monitor/note_memory.h"
+#include "monitor/record_watch.h"
 #include "store/tiles.h"
 
 struct follow_options {
@@ -25,6 +27,8 @@ struct follow_options {
     /* For a log never followed before: begin at this checkpoint note instead of at size 0. Its log signature is
      * verified; its tiles are fetched and must hash to its root. Empty: none. */
     struct span trusted;
+    /* The log is one of operations, and its records are looked at. NULL: entries are bytes. */
+    const struct record_options *records;
     /* Time passes while a long scan runs. NULL: it does not. */
     struct monitor_time (*now)(void *ctx);
     void *ctx;

@@ -105,6 +105,7 @@ static enum err_code store_held(struct follow *follow, const struct holding *hol
         follow_cursor_put_delete(&batch, follow->options.log);
     }
     bool has_history = put_history(&batch, follow, holding->seen_s, holding->range->size);
+    follow_records_put_held(follow, holding->range, holding->verdict, &batch);
     enum err_code rc =
         follow_state_save(next, follow->watch, follow->options.log, &batch, true, err);
     if (rc == E_OK) {
@@ -113,6 +114,7 @@ static enum err_code store_held(struct follow *follow, const struct holding *hol
             follow_note_clear(&state->target);
         }
         *state = *next;
+        follow_records_on_held(follow, holding->range);
         follow->is_changed = false;
         follow->history_s = has_history ? follow->now.unix_s : follow->history_s;
         if (is_cursor_over) {
@@ -140,7 +142,7 @@ static enum err_code keep_note(struct follow *follow, const char *from, struct s
                                const struct policy_verdict *verdict, struct err *err)
 {
     enum err_code rc =
-        witness_memory_add(follow->options.log, from, bytes, verdict, follow->now.unix_s, err);
+        witness_memory_add(follow->options.log, from, bytes, follow->now.unix_s, err);
     if (rc == E_OK && is_to_archive(follow, verdict)) {
         rc = archive_add(follow->options.archive, follow->now.unix_s, bytes, err);
         follow->archived_ms = rc == E_OK ? follow->now.monotonic_ms : follow->archived_ms;
@@ -353,6 +355,9 @@ static enum err_code hold_scanned(struct follow *follow, const struct follow_sca
     if (rc == E_OK && scan->code == E_OK) {
         rc = clear_scan(follow, err);
     }
+    if (rc == E_OK) {
+        rc = follow_records_raise(follow, holding.bytes, &holding.verdict->checkpoint, err);
+    }
     return rc == E_OK ? hold(follow, &holding, err) : rc;
 }
 
@@ -362,6 +367,10 @@ static enum err_code scan_target(struct follow *follow, bool *is_settled, struct
     struct follow_scan scan;
     *is_settled = false;
     follow_scan_to(follow, &target->verdict.checkpoint, &scan);
+    if (scan.is_failed) {
+        *err = scan.err;
+        return err->code;
+    }
     enum err_code rc = raise_scan(follow, target, &scan, err);
     if (rc != E_OK) {
         return rc;
@@ -399,7 +408,8 @@ enum err_code follow_hold_target(struct follow *follow, struct err *err)
     bool goes_on = true;
     enum err_code rc = E_OK;
     while (rc == E_OK && goes_on && state->target.is_there && !follow_is_waiting(follow) &&
-           !follow_is_stopping(follow) && follow->now.monotonic_ms >= follow->retry_ms) {
+           !follow_records_are_behind(follow) && !follow_is_stopping(follow) &&
+           follow->now.monotonic_ms >= follow->retry_ms) {
         if (state->held.is_there &&
             state->target.verdict.checkpoint.size <= state->held.range.size) {
             rc = settle_target(follow, err);
@@ -421,7 +431,7 @@ static bool is_time_to_try(const struct follow *follow)
 {
     const struct follow_state *state = &follow->state;
     return follow->watch->thresholds.withheld_after_s > 0 && state->held.is_there &&
-           !state->target.is_there && !follow->has_more &&
+           !state->target.is_there && !follow->has_more && !follow_records_are_behind(follow) &&
            follow->now.monotonic_ms >= follow->quiet_ms && !follow_is_stopping(follow);
 }
 
@@ -457,6 +467,10 @@ static enum err_code try_waiting(struct follow *follow, struct span bytes,
 {
     struct follow_scan scan;
     follow_scan_to(follow, &verdict->checkpoint, &scan);
+    if (scan.is_failed) {
+        *err = scan.err;
+        return err->code;
+    }
     if (scan.is_paused) {
         follow->has_more = true;
         return follow_scan_save(follow, err);
@@ -472,6 +486,9 @@ static enum err_code try_waiting(struct follow *follow, struct span bytes,
                                .seen_s = follow->now.unix_s,
                                .from = "a note that waited" };
     enum err_code rc = follow_tiles_raise(follow, err);
+    if (rc == E_OK) {
+        rc = follow_records_raise(follow, bytes, &verdict->checkpoint, err);
+    }
     return rc == E_OK ? hold(follow, &holding, err) : rc;
 }
 

@@ -180,8 +180,7 @@ enum err_code follow_note_settle(struct follow *follow, struct span bytes,
     case COMPARE_CONSISTENT:
     case COMPARE_CONTRADICTION:
     case COMPARE_NOT_LOOKED_AT:
-        return witness_memory_add(follow->options.log, log_itself, bytes, verdict,
-                                  follow->now.unix_s, err);
+        return witness_memory_add(follow->options.log, log_itself, bytes, follow->now.unix_s, err);
     case COMPARE_AHEAD:
     case COMPARE_NO_DATA:
     case COMPARE_NOTHING_HELD:

@@ -1,6 +1,6 @@
 /* follow_parts.h -- the follower of one log, as the files that are it share it: follow.c makes the steps,
  * follow_note.c looks at what the log serves as its checkpoint, follow_hold.c verifies and holds, follow_scan.c
- * hashes, follow_tiles.c looks at hash tiles, follow_clock.c at what is due by the time.
+ * hashes, follow_records.c looks at operation records, follow_tiles.c at hash tiles, follow_clock.c at what is due by the time.
  */
 #ifndef MONITOR_FOLLOW_PARTS_H
 #define MONITOR_FOLLOW_PARTS_H
@@ -13,7 +13,8 @@ enum {
     FOLLOW_STEP_SCAN_MS =
         30 * 1000,               /* then a step ends, and the next one polls before it goes on */
     FOLLOW_CURSOR_MS = 5 * 1000, /* between two writes of the cursor */
-    FOLLOW_RETRY_MS_MAX = 600 * 1000, /* the longest pause between two scans that fail */
+    FOLLOW_CATCH_UP_PAUSE_MS = 30 * 1000, /* when records that were held cannot be read again */
+    FOLLOW_RETRY_MS_MAX = 600 * 1000,     /* the longest pause between two scans that fail */
     FOLLOW_GROWTH_WINDOW_S = 3600,
     FOLLOW_CHUNK_FIRST = 1 << 20, /* entries of the first scan_run */
     FOLLOW_MALFORMED_MAX = 64,    /* files that are open alerts, at a time */
@@ -41,6 +42,7 @@ struct follow {
     struct follow_note trusted;
     struct follow_cursor cursor;
     struct follow_raised *raised;   /* owned */
+    struct record_watch *records;   /* owned; NULL: not looked at */
     struct log_reader *reader;      /* of sources[0]; owned; NULL: to be opened */
     struct note_check_result check; /* of the last note looked at */
     bool is_note_looked_at;         /* by this process */
@@ -55,6 +57,9 @@ struct follow {
     bool has_more;
     uint64_t prune_ms;    /* monotonic: not before then */
     uint64_t archived_ms; /* likewise: when a note was archived last; 0: not yet */
+
+    bool has_store_failed; /* in the scan under way, by the error below */
+    struct err store_err;
 
     struct follow_missing missing;
     bool is_target_failing;    /* the last scan to it was not merely paused */
@@ -130,6 +135,7 @@ struct follow_scan {
     bool is_reached;            /* the entries hash to the root */
     struct compact_range range; /* then */
     bool is_paused;             /* neither reached nor wrong: stopped, or time for another poll */
+    bool is_failed;             /* our own store, with `err`: it says nothing about the log */
     size_t source;              /* who served the end of it */
     enum err_code code;         /* what was wrong with sources[0]: E_BAD_PROOF is another root */
     struct err err;
@@ -141,6 +147,28 @@ struct follow_scan {
 void follow_scan_to(struct follow *follow, const struct checkpoint *to, struct follow_scan *out);
 /* The cursor onto the store. */
 MUST_USE enum err_code follow_scan_save(struct follow *follow, struct err *err);
+
+/* -- follow_records.c -- */
+
+/* From where all scans begin: what is held, or as far below as records were not looked at yet. */
+const struct compact_range *follow_records_base(const struct follow *follow);
+/* Records of the held tree were not looked at: that comes before anything new. */
+bool follow_records_are_behind(const struct follow *follow);
+/* Whether a scan can go on from the cursor. */
+bool follow_records_fit_cursor(const struct follow *follow);
+MUST_USE enum err_code follow_records_open(struct follow *follow, struct err *err);
+MUST_USE enum err_code follow_records_catch_up(struct follow *follow, struct err *err);
+/* What is due at every step: cases, sealed records. */
+MUST_USE enum err_code follow_records_look(struct follow *follow, struct err *err);
+/* Of a scan: for its options; nothing when records are not looked at. */
+void follow_records_visit(struct follow *follow, struct scan_visitor *visitor);
+MUST_USE enum err_code follow_records_restart(struct follow *follow, struct err *err);
+/* A tree is about to be held, and is. All do nothing when records are not looked at. */
+MUST_USE enum err_code follow_records_raise(struct follow *follow, struct span note,
+                                            const struct checkpoint *checkpoint, struct err *err);
+void follow_records_put_held(struct follow *follow, const struct compact_range *range,
+                             const struct policy_verdict *verdict, struct kv_batch *batch);
+void follow_records_on_held(struct follow *follow, const struct compact_range *range);
 
 /* -- follow_tiles.c -- */
 

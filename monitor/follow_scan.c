@@ -67,8 +67,20 @@ static void tell(struct stretch *stretch, uint64_t at, uint64_t bytes)
 
 enum err_code follow_scan_save(struct follow *follow, struct err *err)
 {
+    struct kv_batch batch;
     follow->cursor_ms = follow->now.monotonic_ms;
-    return follow_cursor_save(&follow->cursor, follow->watch, follow->options.log, err);
+    if (follow->records == NULL) {
+        return follow_cursor_save(&follow->cursor, follow->watch, follow->options.log, err);
+    }
+    kv_batch_init(&batch);
+    record_watch_put_waiting(follow->records, &batch);
+    follow_cursor_put(&batch, &follow->cursor, follow->options.log);
+    enum err_code rc = state_store_write(follow->watch->store, &batch, err);
+    if (rc == E_OK) {
+        record_watch_on_written(follow->records);
+    }
+    kv_batch_clear(&batch);
+    return rc;
 }
 
 static void on_progress(void *ctx, const struct compact_range *at)
@@ -108,11 +120,18 @@ static void on_bad_tile(void *ctx, const struct scan_bad_tile *bad)
     }
 }
 
-static void drop_cursor(struct follow *follow)
+/* What records showed on the way is dropped with it. */
+static enum err_code drop_cursor(struct follow *follow, struct err *err)
 {
     follow->cursor.is_there = false;
     follow->cursor.bad_count = 0;
     follow->cursor.bad_more = 0;
+    enum err_code rc = follow_records_restart(follow, err);
+    if (rc != E_OK) {
+        follow->has_store_failed = true;
+        follow->store_err = *err;
+    }
+    return rc;
 }
 
 /* -- one source -- */
@@ -140,6 +159,7 @@ static enum err_code scan_chunk(struct stretch *stretch, struct compact_range *a
 {
     struct follow *follow = stretch->follow;
     struct scan_report report;
+    struct scan_visitor visitor;
     struct scan_options options = {
         .source = follow->watch->sources[stretch->source],
         .threads = follow->options.scan_threads,
@@ -150,6 +170,10 @@ static enum err_code scan_chunk(struct stretch *stretch, struct compact_range *a
         .on_progress = on_progress,
         .on_bad_tile = stretch->source == 0 ? on_bad_tile : NULL,
     };
+    if (follow->records != NULL) {
+        follow_records_visit(follow, &visitor);
+        options.visitor = &visitor;
+    }
     uint64_t began_ms = follow->now.monotonic_ms;
     enum err_code rc = scan_run(&report, &options, err);
     follow_tick(follow);
@@ -199,29 +223,48 @@ static bool is_wrong(enum err_code code)
     return code == E_BAD_PROOF || code == E_CORRUPT;
 }
 
+/* The cursor is one that was got to from the base, and not beyond what is asked for. */
+static bool has_cursor_for(const struct follow *follow, const struct checkpoint *to)
+{
+    const struct follow_cursor *cursor = &follow->cursor;
+    return cursor->is_there && cursor->range.size > follow_records_base(follow)->size &&
+           cursor->range.size <= to->size && follow_records_fit_cursor(follow);
+}
+
+/* Nothing wrong is left to go on from. */
+static enum err_code leave(struct follow *follow, size_t source, enum err_code code,
+                           struct follow_scan *out, struct err *err)
+{
+    struct err store_err;
+    if (source == 0) {
+        out->bad_count = follow->cursor.bad_count + (size_t)follow->cursor.bad_more;
+        out->bad_first = follow->cursor.bad_tiles[0].path;
+    }
+    if (drop_cursor(follow, &store_err) != E_OK) {
+        *err = store_err;
+        return store_err.code;
+    }
+    return code;
+}
+
 static enum err_code scan_source(struct follow *follow, size_t source, const struct checkpoint *to,
                                  struct follow_scan *out, struct err *err)
 {
-    const struct compact_range *held = &follow->state.held.range;
-    bool has_cursor = follow->cursor.is_there && follow->cursor.range.size > held->size &&
-                      follow->cursor.range.size <= to->size;
-    struct compact_range from = has_cursor ? follow->cursor.range : *held;
-    if (!has_cursor) {
-        drop_cursor(follow);
+    bool has_cursor = has_cursor_for(follow, to);
+    enum err_code rc = has_cursor ? E_OK : drop_cursor(follow, err);
+    if (rc != E_OK) {
+        return rc;
     }
-    enum err_code rc = scan_stretch(follow, source, &from, to, &out->range, err);
+    struct compact_range from = has_cursor ? follow->cursor.range : *follow_records_base(follow);
+    rc = scan_stretch(follow, source, &from, to, &out->range, err);
     if (is_wrong(rc) && has_cursor) {
-        drop_cursor(follow);
-        rc = scan_stretch(follow, source, held, to, &out->range, err);
-    }
-    if (is_wrong(rc)) {
-        if (source == 0) {
-            out->bad_count = follow->cursor.bad_count + (size_t)follow->cursor.bad_more;
-            out->bad_first = follow->cursor.bad_tiles[0].path;
+        rc = drop_cursor(follow, err);
+        if (rc == E_OK) {
+            from = *follow_records_base(follow);
+            rc = scan_stretch(follow, source, &from, to, &out->range, err);
         }
-        drop_cursor(follow);
     }
-    return rc;
+    return is_wrong(rc) && !follow->has_store_failed ? leave(follow, source, rc, out, err) : rc;
 }
 
 /* Ours, and not something that a source came up with. */
@@ -235,10 +278,16 @@ void follow_scan_to(struct follow *follow, const struct checkpoint *to, struct f
 {
     *out = (struct follow_scan){ .code = E_OK };
     follow_tick(follow);
+    follow->has_store_failed = false;
     uint64_t began_ms = follow->now.monotonic_ms;
     for (size_t source = 0; source < follow->watch->source_count; source++) {
         struct err err;
         enum err_code rc = scan_source(follow, source, to, out, &err);
+        if (follow->has_store_failed) {
+            out->is_failed = true;
+            out->err = follow->store_err;
+            break;
+        }
         if (is_pause(follow, rc)) {
             out->is_paused = true;
             break;

@@ -499,13 +499,10 @@ enum err_code follow_cursor_load(struct follow_cursor *out,
     return rc;
 }
 
-enum err_code follow_cursor_save(const struct follow_cursor *cursor,
-                                 const struct watched_log_options *options,
-                                 const struct watched_log *log, struct err *err)
+void follow_cursor_put(struct kv_batch *batch, const struct follow_cursor *cursor,
+                       const struct watched_log *log)
 {
     struct buf value = BUF_INIT(CURSOR_BYTES);
-    struct kv_batch batch;
-    kv_batch_init(&batch);
     if (cursor->is_there) {
         buf_put_u8(&value, VERSION);
         put_range(&value, &cursor->range);
@@ -514,13 +511,22 @@ enum err_code follow_cursor_save(const struct follow_cursor *cursor,
             put_bad_tile(&value, &cursor->bad_tiles[i]);
         }
         buf_put_u64(&value, cursor->bad_more);
-        put_value(&batch, log, cursor_key, buf_span(&value));
+        put_value(batch, log, cursor_key, buf_span(&value));
     } else {
-        put_delete(&batch, log, cursor_key);
+        put_delete(batch, log, cursor_key);
     }
+    buf_clear(&value);
+}
+
+enum err_code follow_cursor_save(const struct follow_cursor *cursor,
+                                 const struct watched_log_options *options,
+                                 const struct watched_log *log, struct err *err)
+{
+    struct kv_batch batch;
+    kv_batch_init(&batch);
+    follow_cursor_put(&batch, cursor, log);
     enum err_code rc = state_store_write(options->store, &batch, err);
     kv_batch_clear(&batch);
-    buf_clear(&value);
     return rc;
 }
 

@@ -70,6 +70,9 @@ MUST_USE enum err_code follow_state_save(const struct follow_state *state,
 MUST_USE enum err_code follow_cursor_load(struct follow_cursor *out,
                                           const struct watched_log_options *options,
                                           const struct watched_log *log, struct err *err);
+/* Adds the cursor, or its deletion, to a batch. */
+void follow_cursor_put(struct kv_batch *batch, const struct follow_cursor *cursor,
+                       const struct watched_log *log);
 /* Not synced: a lost cursor costs time only. */
 MUST_USE enum err_code follow_cursor_save(const struct follow_cursor *cursor,
                                           const struct watched_log_options *options,

@@ -1,5 +1,7 @@
 #include "monitor/follower.h"
 
+#include "monitor/clock.h"
+
 #include "base/alloc.h"
 #include "base/log.h"
 
@@ -20,25 +22,11 @@ struct follower {
     bool is_due; /* locked: poll without waiting */
 };
 
-static uint64_t monotonic_ms(void)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
-}
-
-static struct monitor_time read_clocks(void)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
-    return (struct monitor_time){ (int64_t)at.tv_sec, monotonic_ms() };
-}
-
 /* Asked for whenever a scan has made progress. */
 static struct monitor_time on_time(void *ctx)
 {
     struct follower *follower = ctx;
-    struct monitor_time now = read_clocks();
+    struct monitor_time now = clock_now();
     atomic_store(&follower->heard_ms, now.monotonic_ms);
     return now;
 }
@@ -95,6 +83,7 @@ enum err_code follower_start(struct follower **out, const struct follower_option
                                      .scan_threads = options->scan_threads,
                                      .is_stopping = &follower->is_stopping,
                                      .trusted = options->trusted,
+                                     .records = options->records,
                                      .now = on_time,
                                      .ctx = follower };
     init_wake(follower);
@@ -151,6 +140,6 @@ void follower_free(struct follower *follower)
 
 uint64_t follower_silent_ms(struct follower *follower)
 {
-    uint64_t now_ms = monotonic_ms(), heard_ms = atomic_load(&follower->heard_ms);
+    uint64_t now_ms = clock_monotonic_ms(), heard_ms = atomic_load(&follower->heard_ms);
     return now_ms > heard_ms ? now_ms - heard_ms : 0;
 }

@@ -13,6 +13,8 @@ struct follower_options {
     unsigned scan_threads;
     uint64_t poll_interval_ms;
     struct span trusted; /* copied */
+    const struct record_options
+        *records; /* NULL: not of operations. What it points to is borrowed */
 };
 
 /* Opens the stored state and starts the thread. Errors are follow_open's. */

@@ -115,7 +115,7 @@ static void fill(struct heartbeat *heartbeat, struct finding *finding, int64_t n
     int64_t since_s = now_s - heartbeat_last_s(heartbeat);
     snprintf(finding->summary, sizeof finding->summary,
              "%" PRIu64 " entries looked at in the last %" PRId64
-             " h; %zu alerts open, %zu of them critical. Sizes: %s.",
+             " h. Open alerts: %zu, of which critical: %zu. Sizes: %s.",
              entries_since(heartbeat), since_s / 3600,
              open[FINDING_INFO] + open[FINDING_WARNING] + open[FINDING_CRITICAL],
              open[FINDING_CRITICAL], buf_c_str(&logs));

@@ -3,12 +3,12 @@
 #include "base/alloc.h"
 #include "base/ascii.h"
 #include "base/metrics.h"
+#include "evidence/evidence.h"
 #include "monitor/alert_text.h"
 #include "monitor/monitor_metrics.h"
 #include "monitor/status_page.h"
 #include "net/html.h"
 #include "net/work.h"
-#include "tlog/evidence.h"
 
 #include <stdio.h>
 #include <time.h>

@@ -1,3 +1,4 @@
+#include "base/process.h"
 #include "monitor/daemon.h"
 #include "monitor/settings.h"
 
@@ -5,6 +6,7 @@
 
 int main(int argc, char **argv)
 {
+    process_forbid_core();
     struct config *config = NULL;
     enum config_outcome outcome;
     struct err err;

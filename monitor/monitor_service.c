@@ -1,9 +1,8 @@
 #include "monitor/monitor_service.h"
 
 #include "base/alloc.h"
+#include "monitor/clock.h"
 #include "monitor/monitor_service_parts.h"
-
-#include <time.h>
 
 struct monitor_call *monitor_call_new(struct monitor_service *service, struct rpc_call *call)
 {
@@ -19,21 +18,6 @@ void monitor_call_free(struct monitor_call *call)
 {
     buf_clear(&call->bytes);
     mem_free(call);
-}
-
-int64_t monitor_service_now_s(void)
-{
-    return (int64_t)time(NULL);
-}
-
-struct monitor_time monitor_service_now(void)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (struct monitor_time){
-        .unix_s = monitor_service_now_s(),
-        .monotonic_ms = (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000,
-    };
 }
 
 struct monitor_service *monitor_service_new(struct monitor_parts *parts,
@@ -56,7 +40,7 @@ struct monitor_service *monitor_service_new(struct monitor_parts *parts,
         { .path = "/courtroll.v1.Monitor/SelfTest", .on_call = monitor_service_self_test },
     };
     struct monitor_service *service = NEW(struct monitor_service);
-    uint64_t now_ms = monitor_service_now().monotonic_ms;
+    uint64_t now_ms = clock_monotonic_ms();
     service->parts = parts;
     pthread_mutex_init(&service->mutex, NULL);
     LIST_INIT(&service->watches);

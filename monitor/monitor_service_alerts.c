@@ -4,6 +4,7 @@
  * what differs whenever the book changes and there is room. So a slow reader costs one pass over the open
  * alerts, never a queue. */
 #include "base/alloc.h"
+#include "monitor/clock.h"
 #include "monitor/monitor_service_parts.h"
 #include "monitor/self_test.h"
 
@@ -156,7 +157,7 @@ static void run_change(void *arg)
     struct monitor_call *change = arg;
     struct alert_book *book = change->service->parts->alerts;
     struct err err;
-    int64_t now_s = monitor_service_now_s();
+    int64_t now_s = clock_now().unix_s;
     enum err_code rc =
         change->is_set
             ? alert_book_resolve(book, change->alert_id, change->comment, now_s, &err)

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/ascii.h"
 #include "base/log.h"
+#include "monitor/clock.h"
 #include "monitor/known_note.h"
 #include "monitor/monitor_service_parts.h"
 
@@ -166,7 +167,7 @@ static void run_check_note(void *arg)
     struct check *check = NEW(struct check);
     struct err err;
     check->service = call->service;
-    check->now = monitor_service_now();
+    check->now = clock_now();
     if (vantage_take_notes(buf_span(&call->bytes), check, on_checked_note, on_checked_promise,
                            &err) != E_OK) {
         rpc_fail(call->call, E_MALFORMED, err.msg);
@@ -189,7 +190,7 @@ static void run_check_note(void *arg)
 static enum err_code admit(struct monitor_service *service, struct quota *quota, uint64_t count,
                            struct err *err)
 {
-    uint64_t now_ms = monitor_service_now().monotonic_ms;
+    uint64_t now_ms = clock_monotonic_ms();
     enum err_code rc = E_OK;
     pthread_mutex_lock(&service->mutex);
     if (service->notes_waiting >= MONITOR_CHECKS_WAITING_MAX) {
@@ -266,7 +267,7 @@ static enum err_code put_our_notes(struct monitor_parts *parts, int64_t now_s, s
 static enum err_code admit_peer(struct monitor_service *service, const struct note_exchange *in,
                                 struct err *err)
 {
-    uint64_t now_ms = monitor_service_now().monotonic_ms;
+    uint64_t now_ms = clock_monotonic_ms();
     enum err_code rc = E_OK;
     pthread_mutex_lock(&service->mutex);
     if (in->unix_s < service->peer_last_s[in->sender]) {
@@ -284,7 +285,7 @@ static void take_peer_notes(struct monitor_parts *parts, const struct note_excha
 {
     char from[KEY_NAME_BYTES_MAX + 16];
     snprintf(from, sizeof from, "monitor %s", parts->peers[in->sender]->name);
-    struct monitor_time now = monitor_service_now();
+    struct monitor_time now = clock_now();
     size_t unusable = 0;
     for (size_t i = 0; i < in->count; i++) {
         char origin[ORIGIN_BYTES_MAX + 1];
@@ -311,7 +312,7 @@ static void run_exchange_notes(void *arg)
     struct note_exchange *in = NEW(struct note_exchange);
     struct buf ours = BUF_INIT(NOTE_EXCHANGE_BYTES_MAX);
     struct err err;
-    int64_t now_s = monitor_service_now_s();
+    int64_t now_s = clock_now().unix_s;
     enum err_code rc = note_exchange_open(in, buf_span(&call->bytes), parts->peers,
                                           parts->peer_count, now_s, &err);
     if (rc == E_OK) {

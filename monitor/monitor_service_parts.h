@@ -46,10 +46,6 @@ struct monitor_call {
 struct monitor_call *monitor_call_new(struct monitor_service *service, struct rpc_call *call);
 void monitor_call_free(struct monitor_call *call);
 
-/* Unix time, seconds; monotonic milliseconds. */
-int64_t monitor_service_now_s(void);
-struct monitor_time monitor_service_now(void);
-
 /* A message of alerts, and what it points into. */
 struct alert_message {
     Courtroll__V1__MonitorAlert message;

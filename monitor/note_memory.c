@@ -357,7 +357,7 @@ enum err_code note_memory_on_note(struct note_memory *memory, const char *vantag
     struct compare_outcome outcome;
     enum err_code rc = compare(memory, vantage, note, now, &outcome, err);
     if (rc == E_OK) {
-        rc = witness_memory_add(memory->log, vantage, note, &outcome.verdict, now->unix_s, err);
+        rc = witness_memory_add(memory->log, vantage, note, now->unix_s, err);
     }
     if (rc == E_OK && must_wait(outcome.result)) {
         rc = wait(memory, vantage, note, now, &outcome, err);
@@ -383,8 +383,7 @@ static enum err_code add_rejected(struct note_memory *memory, const struct known
     }
     bool is_found, has_evidence;
     struct hash id;
-    enum err_code rc =
-        witness_memory_add(memory->log, log_itself, bytes, &note->verdict, now->unix_s, err);
+    enum err_code rc = witness_memory_add(memory->log, log_itself, bytes, now->unix_s, err);
     if (rc == E_OK) {
         rc = look_for_pair(memory, log_itself, note, now->unix_s, &is_found, &has_evidence, &id,
                            err);

@@ -9,6 +9,7 @@
 #include "monitor/alert_book.h"
 #include "monitor/courier.h"
 #include "monitor/follower.h"
+#include "monitor/settings.h"
 #include "monitor/vantage.h"
 
 struct heartbeat;
@@ -28,7 +29,7 @@ struct monitor_parts {
     size_t courier_count;
     struct courier *couriers[ALERT_SINKS_MAX];
     size_t peer_count;
-    const struct vkey *peers[64]; /* who may exchange notes with us */
+    const struct vkey *peers[SETTINGS_PEERS_MAX]; /* who may exchange notes with us */
     uint64_t peer_notes_per_hour, checks_per_minute;
     _Atomic int64_t
         sink_failing_since_s[ALERT_SINKS_MAX]; /* 0: it is not; monitor_parts_health's */

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/ascii.h"
+#include "monitor/clock.h"
 #include "monitor/scan_parts.h"
 #include "store/tile_source.h"
 
@@ -19,6 +20,7 @@
 
 enum {
     BATCH_BUNDLES_MAX = 16,
+    VISITED_BUNDLES_MAX = 2, /* with a visitor, whose views are larger than hashes */
     BATCHES_PER_THREAD = 4,
     BUNDLES_PER_THREAD_MIN = 4, /* fewer are not worth a thread and a connection */
     PROGRESS_MS = 1000,
@@ -30,25 +32,19 @@ struct join {
     const struct scan_options *options;
     struct scan_shared shared;
     struct scan_reader reader;  /* the calling thread's own */
+    struct scan_views views;    /* likewise */
     struct compact_range range; /* all below range.size is hashed into it */
     uint64_t bytes, tiles;
     uint64_t told_size; /* on_progress knows it */
     uint64_t told_ms;
 };
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void tell_progress(struct join *join)
 {
     if (join->options->on_progress != NULL && join->told_size != join->range.size) {
         join->options->on_progress(join->options->ctx, &join->range);
         join->told_size = join->range.size;
-        join->told_ms = now_ms();
+        join->told_ms = clock_monotonic_ms();
     }
 }
 
@@ -100,6 +96,20 @@ static enum err_code join_node(struct join *join, uint8_t level, const struct ha
     return E_OK;
 }
 
+/* Entries that the range has come to have: `from` to its end, all of one bundle. */
+static enum err_code see(struct join *join, struct scan_views *views, uint64_t from,
+                         struct err *err)
+{
+    const struct scan_visitor *visitor = join->options->visitor;
+    size_t count = (size_t)(join->range.size - from);
+    if (visitor == NULL || count == 0) {
+        return E_OK;
+    }
+    return visitor->see(visitor->ctx, from,
+                        scan_views_at(views, &join->shared, (size_t)(from % TILE_WIDTH)), count,
+                        &join->range, err);
+}
+
 /* The first `count` entries of the bundle that the range ends in are those that it was made of. */
 static bool is_same_start(const struct compact_range *range, const struct hash *leaves,
                           uint16_t count)
@@ -116,13 +126,14 @@ static bool is_same_start(const struct compact_range *range, const struct hash *
 /* What lacks of the bundle that the range ends in, up to its end or `to`. */
 static enum err_code join_rest_of_bundle(struct join *join, struct err *err)
 {
+    uint64_t from = join->range.size;
     struct tile_id id = { 0, join->range.size / TILE_WIDTH };
     uint16_t known = (uint16_t)(join->range.size % TILE_WIDTH);
     uint16_t width = tile_width(id, join->options->to);
     struct scan_bundle bundle;
     enum err_code rc = scan_check_stopping(&join->shared, err);
     if (rc == E_OK) {
-        rc = scan_read_bundle(&join->reader, id.index, width, &bundle, err);
+        rc = scan_read_bundle(&join->reader, id.index, known, width, &bundle, &join->views, err);
     }
     if (rc != E_OK) {
         return rc;
@@ -137,6 +148,12 @@ static enum err_code join_rest_of_bundle(struct join *join, struct err *err)
     for (size_t i = known; i < width && rc == E_OK; i++) {
         rc = join_node(join, 0, &bundle.leaves[i], err);
     }
+    struct err see_err; /* also of what was joined before an error */
+    enum err_code see_rc = see(join, &join->views, from, &see_err);
+    if (rc == E_OK && see_rc != E_OK) {
+        *err = see_err;
+        rc = see_rc;
+    }
     return rc;
 }
 
@@ -148,6 +165,7 @@ struct full_bundle {
     struct hash node; /* of level 8 */
     uint64_t bytes;
     struct scan_tile tile;
+    struct scan_views views; /* stays with the place in the ring, and is emptied */
 };
 
 struct batch {
@@ -180,7 +198,7 @@ static enum err_code hash_full_bundle(struct scan_reader *reader, uint64_t index
     struct scan_bundle bundle;
     enum err_code rc = scan_check_stopping(reader->shared, err);
     if (rc == E_OK) {
-        rc = scan_read_bundle(reader, index, TILE_WIDTH, &bundle, err);
+        rc = scan_read_bundle(reader, index, 0, TILE_WIDTH, &bundle, &out->views, err);
     }
     out->is_giant = rc == E_TOO_LARGE && !reader->is_callers;
     if (rc != E_OK) {
@@ -212,9 +230,16 @@ static enum err_code join_full_bundle(struct join *join, uint64_t index, struct 
         rc = hash_full_bundle(&join->reader, index, bundle, err);
     }
     if (rc == E_OK) {
+        uint64_t from = join->range.size;
         join_tile(join, &bundle->tile);
         join->bytes += bundle->bytes;
         rc = join_node(join, TILE_HEIGHT, &bundle->node, err);
+        if (rc == E_OK) {
+            rc = see(join, &bundle->views, from, err);
+        }
+    }
+    if (bundle->views.all != NULL) {
+        scan_views_drop(&bundle->views, &join->shared);
     }
     return rc;
 }
@@ -226,7 +251,7 @@ static enum err_code join_batch(struct join *join, struct batch *batch, struct e
         if (rc != E_OK) {
             return rc;
         }
-        if (now_ms() - join->told_ms >= PROGRESS_MS) {
+        if (clock_monotonic_ms() - join->told_ms >= PROGRESS_MS) {
             tell_progress(join);
         }
     }
@@ -347,6 +372,26 @@ static unsigned thread_count(const struct scan_options *options, uint64_t bundle
     return count > 1 ? (unsigned)count : 0; /* one alone: the calling thread itself */
 }
 
+static void open_ring(struct run *run)
+{
+    run->ring = mem_calloc(run->ring_count, sizeof *run->ring);
+    for (size_t i = 0; i < run->ring_count; i++) {
+        for (size_t j = 0; j < run->batch_bundles; j++) {
+            scan_views_init(&run->ring[i].bundles[j].views, &run->join->shared);
+        }
+    }
+}
+
+static void close_ring(struct run *run)
+{
+    for (size_t i = 0; i < run->ring_count; i++) {
+        for (size_t j = 0; j < run->batch_bundles; j++) {
+            scan_views_clear(&run->ring[i].bundles[j].views, &run->join->shared);
+        }
+    }
+    mem_free(run->ring);
+}
+
 static enum err_code join_full_bundles(struct join *join, struct err *err)
 {
     struct run run = { .join = join,
@@ -362,10 +407,10 @@ static enum err_code join_full_bundles(struct join *join, struct err *err)
     unsigned wanted = thread_count(join->options, run.end - run.first);
     run.ring_count = wanted > 0 ? BATCHES_PER_THREAD * wanted : 1;
     uint64_t share = (run.end - run.first) / run.ring_count; /* each thread has several */
-    run.batch_bundles =
-        share == 0 ? 1 : (share < BATCH_BUNDLES_MAX ? (size_t)share : BATCH_BUNDLES_MAX);
+    uint64_t most = join->options->visitor != NULL ? VISITED_BUNDLES_MAX : BATCH_BUNDLES_MAX;
+    run.batch_bundles = share == 0 ? 1 : (size_t)(share < most ? share : most);
     run.batches = (run.end - run.first - 1) / run.batch_bundles + 1;
-    run.ring = mem_calloc(run.ring_count, sizeof *run.ring);
+    open_ring(&run);
     unsigned running = 0;
     while (running < wanted && pthread_create(&threads[running], NULL, work, &run) == 0) {
         running++;
@@ -374,7 +419,7 @@ static enum err_code join_full_bundles(struct join *join, struct err *err)
     for (unsigned i = 0; i < running; i++) {
         pthread_join(threads[i], NULL);
     }
-    mem_free(run.ring);
+    close_ring(&run);
     return rc;
 }
 
@@ -403,9 +448,11 @@ enum err_code scan_run(struct scan_report *out, const struct scan_options *optio
                          .shared = { .options = options },
                          .range = *options->from,
                          .told_size = options->from->size,
-                         .told_ms = now_ms() };
+                         .told_ms = clock_monotonic_ms() };
     scan_reader_init(&join.reader, &join.shared, true);
+    scan_views_init(&join.views, &join.shared);
     enum err_code rc = run_join(&join, err);
+    scan_views_clear(&join.views, &join.shared);
     scan_reader_clear(&join.reader);
     tell_progress(&join);
     if (rc == E_OK) {

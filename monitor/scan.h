@@ -33,6 +33,22 @@ struct scan_bad_tile {
     char detail[256];
 };
 
+/* Who looks at the entries themselves. Threads read each into a view, of a size that they do not understand; the
+ * calling thread sees the views in order. */
+struct scan_visitor {
+    void *ctx;
+    size_t view_bytes;
+    /* On any thread of the scan: fills in *view. `leaf` is the entry's hash. What is read need not come to be seen, and
+     * may be read again. */
+    void (*read)(void *ctx, uint64_t index, const struct hash *leaf, struct span entry, void *view);
+    /* On the calling thread: `count` entries from `first` on, which `at` has all in it, as everything before. An
+     * error ends the scan with it; they count as seen then too. */
+    enum err_code (*see)(void *ctx, uint64_t first, void *views, size_t count,
+                         const struct compact_range *at, struct err *err);
+    /* Whoever had *view does not need it any more, seen or not; once for each read. Any thread. */
+    void (*drop)(void *ctx, void *view);
+};
+
 /* All borrowed for the call. */
 struct scan_options {
     struct scan_source source;
@@ -40,6 +56,7 @@ struct scan_options {
     const struct compact_range *from; /* what has been hashed already */
     uint64_t to;                      /* size to reach: above from->size, at most SIZE_VALUE_MAX */
     const atomic_bool *is_stopping;   /* looked at between bundles; NULL: never */
+    const struct scan_visitor *visitor; /* NULL: nobody looks */
     void *ctx;
     /* On the calling thread, at most about once a second and at the end: all entries below
      * at->size are hashed into it. May be kept to resume from. NULL: not told. */

@@ -1,4 +1,5 @@
 /* scan_bundle.c -- one bundle with its level-0 tile, and one tile above. */
+#include "base/alloc.h"
 #include "base/limits.h"
 #include "monitor/scan_parts.h"
 #include "store/tile_source.h"
@@ -63,24 +64,83 @@ static enum err_code get_bundle(struct scan_reader *reader, const struct tile_pa
     return full_rc;
 }
 
-static enum err_code hash_bundle(struct scan_reader *reader, const struct tile_path *path,
+/* -- for a visitor -- */
+
+void scan_views_init(struct scan_views *views, const struct scan_shared *shared)
+{
+    const struct scan_visitor *visitor = shared->options->visitor;
+    *views = (struct scan_views){ .all = NULL };
+    if (visitor != NULL) {
+        views->all = mem_calloc(TILE_WIDTH, visitor->view_bytes);
+    }
+}
+
+void scan_views_drop(struct scan_views *views, const struct scan_shared *shared)
+{
+    for (size_t i = views->first; i < views->end; i++) {
+        shared->options->visitor->drop(shared->options->visitor->ctx,
+                                       scan_views_at(views, shared, i));
+    }
+    views->first = views->end = 0;
+}
+
+void scan_views_clear(struct scan_views *views, const struct scan_shared *shared)
+{
+    scan_views_drop(views, shared);
+    mem_free(views->all);
+    views->all = NULL;
+}
+
+/* The bytes are a bundle: they have been hashed. */
+static void read_entries(const struct scan_reader *reader, uint64_t index, uint16_t known,
+                         uint16_t width, struct span bytes, const struct scan_bundle *bundle,
+                         struct scan_views *views)
+{
+    const struct scan_visitor *visitor = reader->shared->options->visitor;
+    struct span entry;
+    scan_views_drop(views, reader->shared);
+    views->first = views->end = known;
+    for (uint16_t i = 0; i < width && bundle_take_entry(&bytes, &entry); i++) {
+        if (i >= known) {
+            visitor->read(visitor->ctx, index * TILE_WIDTH + i, &bundle->leaves[i], entry,
+                          scan_views_at(views, reader->shared, i));
+            views->end = (uint16_t)(i + 1);
+        }
+    }
+}
+
+/* -- hashing -- */
+
+/* One bundle, of which so many entries are known already. */
+struct asked {
+    struct tile_path path;
+    uint16_t known;
+    struct scan_views *views;
+};
+
+static enum err_code hash_bundle(struct scan_reader *reader, const struct asked *asked,
                                  struct buf *bytes, struct scan_bundle *out, struct err *err)
 {
+    const struct tile_path *path = &asked->path;
     buf_reset(bytes);
     enum err_code rc = get_bundle(reader, path, bytes, err);
     if (rc == E_OK) {
         out->bytes = bytes->len;
         rc = bundle_leaf_hashes(out->leaves, buf_span(bytes), path->width, err);
     }
+    if (rc == E_OK && asked->views->all != NULL) {
+        read_entries(reader, path->id.index, asked->known, path->width, buf_span(bytes), out,
+                     asked->views);
+    }
     return rc;
 }
 
 /* As hash_bundle, for one that is too large for the thread's own buffer. */
-static enum err_code hash_giant(struct scan_reader *reader, const struct tile_path *path,
+static enum err_code hash_giant(struct scan_reader *reader, const struct asked *asked,
                                 struct scan_bundle *out, struct err *err)
 {
     struct buf bytes = BUF_INIT(BUNDLE_BYTES_MAX);
-    enum err_code rc = hash_bundle(reader, path, &bytes, out, err);
+    enum err_code rc = hash_bundle(reader, asked, &bytes, out, err);
     buf_clear(&bytes);
     return rc;
 }
@@ -136,21 +196,22 @@ static enum err_code compare_tile(struct scan_reader *reader, uint64_t index,
     return rc;
 }
 
-enum err_code scan_read_bundle(struct scan_reader *reader, uint64_t index, uint16_t width,
-                               struct scan_bundle *out, struct err *err)
+enum err_code scan_read_bundle(struct scan_reader *reader, uint64_t index, uint16_t known,
+                               uint16_t width, struct scan_bundle *out, struct scan_views *views,
+                               struct err *err)
 {
-    struct tile_path path = { true, { 0, index }, width };
+    struct asked asked = { { true, { 0, index }, width }, known, views };
     out->tile.is_compared = out->tile.is_bad = false;
     enum err_code rc = open_log(reader, err);
     if (rc != E_OK) {
         return rc;
     }
-    rc = hash_bundle(reader, &path, &reader->bundle, out, err);
+    rc = hash_bundle(reader, &asked, &reader->bundle, out, err);
     if (rc == E_TOO_LARGE && reader->is_callers) {
-        rc = hash_giant(reader, &path, out, err);
+        rc = hash_giant(reader, &asked, out, err);
     }
     if (rc != E_OK) {
-        return err_wrap(err, "%s", tile_path_text(&path).text);
+        return err_wrap(err, "%s", tile_path_text(&asked.path).text);
     }
     bool is_wanted = width == TILE_WIDTH && reader->shared->options->on_bad_tile != NULL;
     return is_wanted ? compare_tile(reader, index, out, err) : E_OK;

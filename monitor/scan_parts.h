@@ -51,10 +51,26 @@ struct scan_bundle {
     struct scan_tile tile; /* zeroes when there is none to compare with */
 };
 
-/* Reads and hashes a bundle of exactly `width` entries; if it is full and tiles are wanted, its tile is
- * compared. Errors name the file; E_TOO_LARGE may mean that the calling thread can read it. */
-MUST_USE enum err_code scan_read_bundle(struct scan_reader *reader, uint64_t index, uint16_t width,
-                                        struct scan_bundle *out, struct err *err);
+/* What a visitor has read of a bundle's entries: from `first` to before `end`, positions in it. */
+struct scan_views {
+    uint8_t *all; /* TILE_WIDTH of view_bytes; owned. NULL: there is no visitor */
+    uint16_t first, end;
+};
+void scan_views_init(struct scan_views *views, const struct scan_shared *shared);
+void scan_views_drop(struct scan_views *views, const struct scan_shared *shared);
+void scan_views_clear(struct scan_views *views, const struct scan_shared *shared);
+static inline void *scan_views_at(const struct scan_views *views, const struct scan_shared *shared,
+                                  size_t position)
+{
+    return views->all + position * shared->options->visitor->view_bytes;
+}
+
+/* Reads and hashes a bundle of exactly `width` entries, which the visitor reads from position `known` on; if it is
+ * full and tiles are wanted, its tile is compared. Errors name the file; E_TOO_LARGE may mean that the calling thread
+ * can read it. *views may have something in it after an error. */
+MUST_USE enum err_code scan_read_bundle(struct scan_reader *reader, uint64_t index, uint16_t known,
+                                        uint16_t width, struct scan_bundle *out,
+                                        struct scan_views *views, struct err *err);
 
 /* Reads the full tile `id` of level 1 or above, and compares its root with what its entries hash to. */
 MUST_USE enum err_code scan_check_tile(struct scan_reader *reader, struct tile_id id,

@@ -8,9 +8,10 @@
 #include "base/alloc.h"
 #include "base/ascii.h"
 #include "base/log.h"
+#include "evidence/evidence.h"
+#include "monitor/clock.h"
 #include "monitor/drill_log.h"
 #include "monitor/follow.h"
-#include "tlog/evidence.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -42,13 +43,6 @@ struct drill {
     /* What it found. */
     size_t forks, good;
 };
-
-static uint64_t monotonic_ms(void)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
-}
 
 /* -- what is found -- */
 
@@ -264,10 +258,10 @@ static bool is_stopping(const struct self_test_options *options)
 
 static void wait_for_sinks(const struct drill *drill)
 {
-    uint64_t began_ms = monotonic_ms();
+    uint64_t began_ms = clock_monotonic_ms();
     bool has_alert = drill->report->alert_id[0] != 0;
     while (has_alert && !is_stopping(drill->options) && !are_all_told(drill) &&
-           monotonic_ms() - began_ms < drill->options->timeout_ms) {
+           clock_monotonic_ms() - began_ms < drill->options->timeout_ms) {
         nanosleep(&(struct timespec){ .tv_nsec = LOOK_MS * 1000000L }, NULL);
     }
     for (size_t i = 0; i < drill->report->sink_count; i++) {
@@ -304,7 +298,7 @@ static void hold(const struct self_test_options *options, struct self_test_repor
     struct drill *drill = NEW(struct drill);
     drill->options = options;
     drill->report = out;
-    drill->now = (struct monitor_time){ (int64_t)time(NULL), monotonic_ms() };
+    drill->now = (struct monitor_time){ (int64_t)time(NULL), clock_monotonic_ms() };
     name_drill(drill);
     drill->log = drill_log_new(drill->origin);
     finish(drill, play_all(drill, &drill->err));

@@ -124,6 +124,7 @@ static const struct config_key keys[] = {
       .value = "0",
       .most = 1000000000000,
       .help = "Entries that a log may grow by in an hour." },
+    RECORD_CONFIG_KEYS,
     { .name = "alert-webhook",
       .kind = CONFIG_STRING,
       .group = "Alerts",
@@ -203,48 +204,31 @@ const struct config_schema monitor_settings_schema = {
                "  courtroll monitor self-test --monitor unix:state/control.sock\n",
     .notes =
         "Prints `event=ready http=ADDR:PORT grpc=ADDR:PORT` on stderr when it serves. SIGHUP polls "
-        "all logs now; SIGTERM stops within 5 s. Exit codes: 0 stopped; 2 configuration; 3 cannot "
+        "all logs now and reads case keys again; SIGTERM stops within 5 s. Exit codes: 0 stopped; "
+        "2 configuration; 3 cannot "
         "start (lock, key, disk).\n"
         "What a monitor says is its own word, but for alerts with evidence of a fork, a witness's "
-        "equivocation or a broken promise: courtroll verify-evidence convinces anybody of those. "
+        "equivocation, a broken promise or a repeated entry tag: courtroll verify-evidence "
+        "convinces anybody of those. "
         "Without a vantage a log can show this monitor one history and others another one.",
 };
 
 /* -- lists -- */
 
-static enum err_code read_items(const char **out, size_t *count, size_t max, const char *name,
-                                const struct config *config, struct err *err)
-{
-    size_t n = config_count(config, name);
-    if (n > max) {
-        return err_set(err, E_MALFORMED, "%s: %zu values, at most %zu", name, n, max);
-    }
-    for (size_t i = 0; i < n; i++) {
-        out[i] = config_item(config, name, i);
-        for (size_t k = 0; k < i; k++) {
-            if (strcmp(out[k], out[i]) == 0) {
-                return err_set(err, E_MALFORMED, "%s: %s is given twice", name, out[i]);
-            }
-        }
-    }
-    *count = n;
-    return E_OK;
-}
-
 static enum err_code read_lists(struct monitor_settings *s, const struct config *config,
                                 struct err *err)
 {
     enum err_code rc =
-        read_items(s->policies, &s->policy_count, SETTINGS_POLICIES_MAX, "policy", config, err);
+        config_items(s->policies, &s->policy_count, SETTINGS_POLICIES_MAX, "policy", config, err);
     if (rc == E_OK) {
-        rc = read_items(s->trusted, &s->trusted_count, SETTINGS_TRUSTED_MAX, "start-from", config,
-                        err);
+        rc = config_items(s->trusted, &s->trusted_count, SETTINGS_TRUSTED_MAX, "start-from", config,
+                          err);
     }
     if (rc == E_OK) {
-        rc = read_items(s->vantages, &s->vantage_count, VANTAGES_MAX, "vantage", config, err);
+        rc = config_items(s->vantages, &s->vantage_count, VANTAGES_MAX, "vantage", config, err);
     }
     if (rc == E_OK) {
-        rc = read_items(s->peers, &s->peer_count, SETTINGS_PEERS_MAX, "peer", config, err);
+        rc = config_items(s->peers, &s->peer_count, SETTINGS_PEERS_MAX, "peer", config, err);
     }
     return rc;
 }
@@ -335,7 +319,7 @@ static enum err_code read_web_sinks(struct monitor_settings *s, const char *key,
 {
     const char *urls[ALERT_SINKS_MAX];
     size_t count = 0;
-    enum err_code rc = read_items(urls, &count, ALERT_SINKS_MAX, key, config, err);
+    enum err_code rc = config_items(urls, &count, ALERT_SINKS_MAX, key, config, err);
     for (size_t i = 0; i < count && rc == E_OK; i++) {
         struct alert_sink_options sink = {
             .kind = kind,
@@ -389,8 +373,8 @@ static enum err_code read_mail(struct monitor_settings *s, const struct config *
         .smtp_password_file = config_string(config, "alert-smtp-password-file"),
         .ca_file = config_string(config, "alert-ca-file"),
     };
-    enum err_code rc = read_items(s->mail_to, &mail.mail_to_count, SETTINGS_MAIL_TO_MAX,
-                                  "alert-mail-to", config, err);
+    enum err_code rc = config_items(s->mail_to, &mail.mail_to_count, SETTINGS_MAIL_TO_MAX,
+                                    "alert-mail-to", config, err);
     if (rc != E_OK || (mail.mail_to_count == 0 && mail.target == NULL && mail.mail_from == NULL &&
                        mail.smtp_user == NULL && mail.smtp_password_file == NULL)) {
         return rc;
@@ -404,7 +388,7 @@ static enum err_code read_commands(struct monitor_settings *s, const struct conf
 {
     const char *paths[ALERT_SINKS_MAX];
     size_t count = 0;
-    enum err_code rc = read_items(paths, &count, ALERT_SINKS_MAX, "alert-command", config, err);
+    enum err_code rc = config_items(paths, &count, ALERT_SINKS_MAX, "alert-command", config, err);
     for (size_t i = 0; i < count && rc == E_OK; i++) {
         struct alert_sink_options sink = { .kind = ALERT_SINK_COMMAND, .target = paths[i] };
         struct stat info;
@@ -572,6 +556,9 @@ enum err_code monitor_settings_read(struct monitor_settings *out, const struct c
     struct monitor_settings *s = NEW(struct monitor_settings);
     read_scalars(s, config);
     enum err_code rc = read_lists(s, config, err);
+    if (rc == E_OK) {
+        rc = record_settings_read(&s->records, config, err);
+    }
     if (rc == E_OK) {
         rc = read_vantages(s, err);
     }

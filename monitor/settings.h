@@ -5,6 +5,7 @@
 #include "base/config.h"
 #include "client/log_address.h"
 #include "monitor/alert_sink.h"
+#include "monitor/record_settings.h"
 #include "monitor/vantage.h"
 #include "net/listen.h"
 
@@ -35,6 +36,7 @@ struct monitor_settings {
     uint64_t poll_interval_ms, scan_threads;
     struct watch_thresholds thresholds;
     bool is_archiving; /* archive = on */
+    struct record_settings records;
     size_t sink_count;
     struct alert_sink_options sinks[ALERT_SINKS_MAX];
     const char *mail_to[SETTINGS_MAIL_TO_MAX];

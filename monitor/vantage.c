@@ -7,24 +7,13 @@
 #include "monitor/vantage.h"
 
 #include "base/log.h"
+#include "monitor/clock.h"
 #include "monitor/vantage_parts.h"
 #include "tlog/promise.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <time.h>
-
-static uint64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-struct monitor_time vantage_now(void)
-{
-    return (struct monitor_time){ .unix_s = (int64_t)time(NULL), .monotonic_ms = monotonic_ms() };
-}
 
 /* -- counting -- */
 
@@ -92,7 +81,7 @@ static enum vantage_taken note_trouble(struct vantage *vantage, enum err_code rc
 static enum vantage_taken take_for_log(struct vantage *vantage, size_t log, struct span note,
                                        const struct hash *id)
 {
-    struct monitor_time now = vantage_now();
+    struct monitor_time now = clock_now();
     struct compare_outcome outcome;
     struct err err;
     enum err_code rc = note_memory_on_note(vantage->options.logs[log].memory, vantage->options.text,
@@ -144,7 +133,7 @@ enum vantage_taken vantage_on_note(struct vantage *vantage, struct span note)
 static enum vantage_taken take_promise_for_log(struct vantage *vantage, size_t log,
                                                struct span note, const struct hash *id)
 {
-    struct monitor_time now = vantage_now();
+    struct monitor_time now = clock_now();
     struct compare_promise_outcome outcome = { 0 };
     struct err err;
     enum err_code rc = compare_promise(vantage->options.logs[log].log, vantage->options.text, note,
@@ -211,7 +200,7 @@ static void wait_for_poll(struct vantage *vantage, uint64_t from_ms)
     struct timespec due = { .tv_sec = (time_t)(due_ms / 1000),
                             .tv_nsec = (long)(due_ms % 1000) * 1000000 };
     pthread_mutex_lock(&vantage->mutex);
-    while (!vantage->is_stopping && monotonic_ms() < due_ms) {
+    while (!vantage->is_stopping && clock_monotonic_ms() < due_ms) {
         pthread_cond_timedwait(&vantage->wake, &vantage->mutex, &due);
     }
     pthread_mutex_unlock(&vantage->mutex);
@@ -226,7 +215,7 @@ static void *run(void *arg)
         if (!vantage->is_stopping) {
             end_round(vantage, &round);
             /* From the end of the round: whoever is slow is not asked without a pause. */
-            wait_for_poll(vantage, monotonic_ms());
+            wait_for_poll(vantage, clock_monotonic_ms());
         }
     }
     return NULL;

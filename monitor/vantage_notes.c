@@ -2,9 +2,9 @@
 #include "monitor/vantage.h"
 
 #include "base/alloc.h"
+#include "evidence/evidence.h"
 #include "tlog/add_checkpoint.h"
 #include "tlog/cosign_file.h"
-#include "tlog/evidence.h"
 #include "tlog/peer_notes.h"
 #include "tlog/promise.h"
 #include "tlog/receipt.h"
@@ -96,7 +96,7 @@ static enum err_code take_evidence(struct found *found, struct span bytes, struc
     if (rc == E_OK && evidence.kind == EVIDENCE_OBSERVATION) {
         return take_observed(found, evidence.notes[0], err);
     }
-    for (size_t i = 0; rc == E_OK && i < 2; i++) {
+    for (size_t i = 0; rc == E_OK && i < 2 && evidence.notes[i].len > 0; i++) {
         rc = add_note(found, evidence.notes[i], err);
     }
     return rc;

@@ -50,8 +50,6 @@ struct vantage {
     struct vantage_status status;
 };
 
-struct monitor_time vantage_now(void);
-
 /* What became of a note; of several logs with one origin, the last of these. */
 enum vantage_taken {
     VANTAGE_UNUSABLE, /* of no log of ours, or not signed by it: counted, and passed over */

@@ -3,6 +3,7 @@
  * The answer's notes stand for themselves, each signed by its log, so it does not matter who sends them: of the
  * answer only the form is checked. A message has room for so many notes; each round begins with another log, so
  * that none is left out for ever. */
+#include "monitor/clock.h"
 #include "monitor/vantage_parts.h"
 
 #include "client/rpc_monitor.h"
@@ -75,7 +76,7 @@ static enum err_code put_message(struct peer_state *state, struct buf *out, stru
     }
     state->first = options->log_count > 0 ? (state->first + 1) % options->log_count : 0;
     enum err_code rc =
-        note_exchange_put(out, options->key, vantage_now().unix_s, notes, own.count, err);
+        note_exchange_put(out, options->key, clock_now().unix_s, notes, own.count, err);
     for (size_t i = 0; i < own.count; i++) {
         buf_clear(&own.notes[i]);
     }

@@ -169,6 +169,16 @@ static enum err_code read_peer(struct watch_list *list, const char *text, struct
     return E_OK;
 }
 
+static enum err_code check_records(const struct watch_list *list,
+                                   const struct record_settings *settings, struct err *err)
+{
+    const char *origins[SETTINGS_POLICIES_MAX];
+    for (size_t i = 0; i < list->count; i++) {
+        origins[i] = list->items[i].log->vkey.name;
+    }
+    return record_settings_check_logs(settings, origins, list->count, err);
+}
+
 enum err_code watch_list_read(struct watch_list *out, const struct monitor_settings *settings,
                               struct err *err)
 {
@@ -183,6 +193,9 @@ enum err_code watch_list_read(struct watch_list *out, const struct monitor_setti
     }
     for (size_t i = 0; i < settings->peer_count && rc == E_OK; i++) {
         rc = read_peer(&list, settings->peers[i], err);
+    }
+    if (rc == E_OK) {
+        rc = check_records(&list, &settings->records, err);
     }
     if (rc == E_OK) {
         *out = list;

@@ -13,6 +13,8 @@ enum {
 
 struct watching {
     struct watching_options options;
+    struct record_options records;
+    atomic_uint reloads;       /* of case keys */
     struct tiles **archives;   /* of each log; owned; NULL: none is kept */
     struct vantage_log *views; /* what vantages are told of the logs; owned */
 };
@@ -82,6 +84,24 @@ static enum err_code open_log(struct watching *watching, size_t i, struct err *e
     return rc;
 }
 
+static void set_records(struct watching *watching)
+{
+    const struct record_settings *settings = &watching->options.settings->records;
+    watching->records = (struct record_options){
+        .verifies_signatures = settings->verifies_signatures,
+        .unseal_after_s = settings->unseal_days * 86400,
+        .key_dir_count = settings->key_dir_count,
+        .key_dirs = settings->key_dirs,
+        .reloads = &watching->reloads,
+    };
+}
+
+static bool has_records(const struct watching *watching, size_t i)
+{
+    return record_settings_has_log(&watching->options.settings->records,
+                                   watched_log_origin(watching->options.parts->logs[i]));
+}
+
 enum err_code watching_open(struct watching **out, const struct watching_options *options,
                             struct err *err)
 {
@@ -90,6 +110,7 @@ enum err_code watching_open(struct watching **out, const struct watching_options
     size_t count = options->list->count;
     enum err_code rc = E_OK;
     watching->options = *options;
+    set_records(watching);
     watching->archives = mem_calloc(count + 1, sizeof(struct tiles *));
     watching->views = mem_calloc(count + 1, sizeof *watching->views);
     parts->logs = mem_calloc(count + 1, sizeof(struct watched_log *));
@@ -139,6 +160,7 @@ enum err_code watching_start(struct watching *watching, struct err *err)
             .scan_threads = (unsigned)settings->scan_threads,
             .poll_interval_ms = settings->poll_interval_ms,
             .trusted = buf_span(&watching->options.list->items[i].trusted),
+            .records = has_records(watching, i) ? &watching->records : NULL,
         };
         if (follower_start(&parts->followers[i], &options, err) != E_OK) {
             return err_wrap(err, "log %zu of %zu", i + 1, parts->log_count);
@@ -151,6 +173,7 @@ enum err_code watching_start(struct watching *watching, struct err *err)
 void watching_poll_now(struct watching *watching)
 {
     struct monitor_parts *parts = watching->options.parts;
+    atomic_fetch_add(&watching->reloads, 1);
     for (size_t i = 0; i < parts->log_count; i++) {
         follower_poll_now(parts->followers[i]);
     }

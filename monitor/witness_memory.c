@@ -202,12 +202,9 @@ static enum err_code add_lines(struct adding *adding, struct err *err)
     return rc;
 }
 
-/* The verdict is not enough: which of the lines it speaks of is found out by verifying them. */
 enum err_code witness_memory_add(struct watched_log *log, const char *from, struct span bytes,
-                                 const struct policy_verdict *verdict, int64_t now_s,
-                                 struct err *err)
+                                 int64_t now_s, struct err *err)
 {
-    (void)verdict;
     struct known_note *note = NEW(struct known_note);
     if (known_note_open(note, watched_log_options(log), bytes, err) != E_OK) {
         mem_free(note);

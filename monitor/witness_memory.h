@@ -15,7 +15,6 @@
  * for each witness that signed a smaller size at a later time, or another root at the size kept. `from` is
  * for the summary. Errors are the store's, or the sink's. */
 MUST_USE enum err_code witness_memory_add(struct watched_log *log, const char *from,
-                                          struct span note, const struct policy_verdict *verdict,
-                                          int64_t now_s, struct err *err);
+                                          struct span note, int64_t now_s, struct err *err);
 
 #endif

@@ -1,4 +1,4 @@
-#include "tlog/evidence.h"
+#include "evidence/evidence.h"
 
 #include "base/ascii.h"
 #include "tests/support/keys.h"
@@ -19,7 +19,7 @@ enum {
     TEXT_MAX = 4 * EVIDENCE_BYTES_MAX
 };
 
-static struct reference *honest, *forked; /* equal up to PARTED */
+static struct reference_tree *honest, *forked; /* equal up to PARTED */
 static struct signer log_signer, second_signer, witness_signer, other_signer;
 static const struct vkey *log_keys[2];
 
@@ -55,7 +55,7 @@ static int tear_down(void **state)
 
 /* -- notes and proofs -- */
 
-static struct buf text_of(struct reference *tree, size_t size, const char *origin,
+static struct buf text_of(struct reference_tree *tree, size_t size, const char *origin,
                           const char *extensions)
 {
     struct buf text = BUF_INIT(TEXT_MAX);
@@ -74,12 +74,12 @@ static struct buf sign(struct buf text, const struct signer *signer)
     return note;
 }
 
-static struct buf note_of(struct reference *tree, size_t size)
+static struct buf note_of(struct reference_tree *tree, size_t size)
 {
     return sign(text_of(tree, size, ORIGIN, ""), &log_signer);
 }
 
-static struct proof proof_of(struct reference *tree, size_t old_size, size_t new_size)
+static struct proof proof_of(struct reference_tree *tree, size_t old_size, size_t new_size)
 {
     struct reference_source state = { tree, new_size, 0, SIZE_MAX };
     struct merkle_source source = reference_source(&state);
@@ -325,7 +325,11 @@ static void honest_notes_prove_nothing_with_any_proof_of_their_tree(void **state
         }
         struct proof proof = proof_of(honest, from, to);
         struct evidence evidence = {
-            EVIDENCE_FORK, { buf_span(&notes[m]), buf_span(&notes[n]) }, true, roots[root], 0, proof
+            .kind = EVIDENCE_FORK,
+            .notes = { buf_span(&notes[m]), buf_span(&notes[n]) },
+            .has_proof = true,
+            .root = roots[root],
+            .proof = proof,
         };
         struct evidence_verdict verdict;
         struct err err;
@@ -662,7 +666,7 @@ static void malformed_files_are_rejected(void **state)
 
 /* -- maxima -- */
 
-static struct buf long_note(struct reference *tree, size_t bytes)
+static struct buf long_note(struct reference_tree *tree, size_t bytes)
 {
     struct buf text = text_of(tree, 8, ORIGIN, "");
     while (text.len < bytes - 200) {

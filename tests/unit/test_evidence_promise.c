@@ -15,7 +15,7 @@ static struct buf promise_note(const char *origin, const struct promise_item *it
 }
 
 /* What the tree has at these indices is promised. */
-static struct buf promised(struct reference *tree, size_t from, size_t count)
+static struct buf promised(struct reference_tree *tree, size_t from, size_t count)
 {
     struct promise_item items[WORLD_SIZE];
     for (size_t i = 0; i < count; i++) {

@@ -2,7 +2,7 @@
 
 #define KIND "witness-equivocation"
 
-static struct buf cosigned(struct reference *tree, size_t size, uint64_t time)
+static struct buf cosigned(struct reference_tree *tree, size_t size, uint64_t time)
 {
     return world_note(tree, size, WITNESS_KEY, time);
 }

@@ -798,7 +798,7 @@ static void the_log_in_memory_has_the_roots_of_the_definition(void **state)
 {
     (void)state;
     struct memory_log *log = make_log(400, 0);
-    struct reference *reference = reference_new();
+    struct reference_tree *reference = reference_new();
     struct buf entry = BUF_INIT(ENTRY_BYTES_MAX);
     for (uint64_t size = 0; size <= 400; size++) {
         struct hash root = memory_log_root(log, size);
