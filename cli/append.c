@@ -31,8 +31,10 @@ struct append {
     const char *wait;
     const char *promise_dir;
     const char *proof_dir;
+    const char *certificates;
+    uint64_t first_entry;
     uint64_t timeout_s; /* for an entry to be witnessed */
-    bool is_lines;
+    bool is_lines, is_framed;
     struct rpc_client_config to;
 
     struct log_address address;
@@ -204,6 +206,9 @@ static enum err_code append_call(struct append *append, size_t count, struct err
 {
     const struct rpc_log_append request = { .entries = append->input.entries,
                                             .entry_count = count,
+                                            .certificates = append->certificates != NULL
+                                                                ? append->input.certificates
+                                                                : NULL,
                                             .wants_witnessed = append->is_witnessed,
                                             .wants_promise = append->promise_dir != NULL };
     uint64_t wait_ms = 1000 * append->timeout_s;
@@ -212,7 +217,9 @@ static enum err_code append_call(struct append *append, size_t count, struct err
         append->is_witnessed ? (uint32_t)(wait_ms + ANSWER_MS) : (uint32_t)CALL_TIMEOUT_MS;
     struct rpc_log_append_reply reply;
     if (rpc_log_append(append->log, &request, timeout_ms, &reply, err) != E_OK) {
-        return err->code;
+        uint64_t first = append->input.taken - count + 1;
+        return first > 1 ? err_wrap(err, "the call from entry %" PRIu64 " of all on", first)
+                         : err->code;
     }
     enum err_code rc = take_reply(append, &reply, until_ns, err);
     rpc_log_append_reply_clear(&reply);
@@ -327,7 +334,13 @@ static int check_usage(struct append *append, const struct command *command)
     if (append->address.kind == LOG_ADDRESS_DIRECTORY) {
         return command_usage_error(command, "a copy on disk cannot be appended to");
     }
+    if (append->certificates != NULL && append->is_lines) {
+        return command_usage_error(command, "--certificates are of records, which are no lines");
+    }
     bool is_http = append->address.kind == LOG_ADDRESS_HTTP;
+    if (is_http && append->certificates != NULL) {
+        return command_usage_error(command, "certificates go over gRPC: give --log as HOST:PORT");
+    }
     if (is_http && (append->is_witnessed || append->promise_dir != NULL)) {
         return command_usage_error(command,
                                    "receipts and promises come over gRPC: give --log as HOST:PORT");
@@ -356,6 +369,9 @@ static int append_run(struct append *append, char *const *files, size_t file_cou
     }
     receipt_check_init(&append->check, append->policy);
     append_input_init(&append->input, files, file_count, append->is_lines);
+    append->input.is_framed = append->is_framed;
+    append->input.first = append->first_entry;
+    append->input.certificates_path = append->certificates;
     append->rows = append->output.is_json ? json_array() : NULL;
     enum err_code rc = prepare(append, &err);
     if (rc == E_OK) {
@@ -369,8 +385,9 @@ static int append_run(struct append *append, char *const *files, size_t file_cou
     }
     if (rc != E_OK) {
         output_error(&append->output, &err);
-        /* A bad entry is refused by the server; a bad answer of its is a verdict on it. */
-        code = rc == E_MALFORMED || rc == E_TOO_LARGE ? OUTPUT_REFUSED : output_exit_code(rc);
+        /* A bad entry, or a tag that is taken, is refused by the server; a bad answer of its is a verdict on it. */
+        bool is_refused = rc == E_MALFORMED || rc == E_TOO_LARGE || rc == E_EXISTS;
+        code = is_refused ? OUTPUT_REFUSED : output_exit_code(rc);
     }
     json_decref(append->rows);
     append_input_clear(&append->input);
@@ -413,6 +430,19 @@ static int run(int argc, char **argv)
                   "DIR/<index of its first entry>.promise",
           .text = &append.promise_dir },
         { .name = "lines", .help = "each line is an entry", .flag = &append.is_lines },
+        { .name = "framed",
+          .help = "each entry has its length before it: two bytes, big-endian",
+          .flag = &append.is_framed },
+        { .name = "certificates",
+          .argument = "DIR|FILE",
+          .help = "of sealed records: of FILE the one in DIR/FILE.certificate, if it is there;\n"
+                  "with --framed a file of them, framed likewise, empty for what is not sealed",
+          .text = &append.certificates },
+        { .name = "first-entry",
+          .argument = "N",
+          .help = "skip the entries before, of all that are given",
+          .number = &append.first_entry,
+          .number_min = 1 },
         { .name = "tls-ca",
           .argument = "FILE",
           .help = "use TLS; the authorities to trust, PEM",
@@ -436,6 +466,9 @@ static int run(int argc, char **argv)
     if ((append.to.tls_cert_path != NULL) != (append.to.tls_key_path != NULL)) {
         return command_usage_error(&append_command, "--tls-cert and --tls-key go together");
     }
+    if (append.is_lines && append.is_framed) {
+        return command_usage_error(&append_command, "--lines and --framed exclude each other");
+    }
     code = check_usage(&append, &append_command);
     return code != OUTPUT_DONE ? code : append_run(&append, line.operands, line.operand_count);
 }
@@ -443,10 +476,14 @@ static int run(int argc, char **argv)
 const struct command append_command = {
     .name = "append",
     .arguments = "--log LOG [--policy FILE] [--wait durable|witnessed] [--timeout S]\n"
-                 "[--proof-dir DIR] [--promise DIR] [--lines] FILE...",
+                 "[--proof-dir DIR] [--promise DIR] [--lines|--framed]\n"
+                 "[--certificates DIR|FILE] [--first-entry N] FILE...",
     .summary = "append entries to a log",
     .text =
         "Each FILE is one entry of at most 65535 bytes; with --lines each of its lines is one.\n"
+        "With --framed it is a file of entries, as 'courtroll synth --records' writes it.\n"
+        "A log of operations takes a sealed record only with its submitter's certificate, which\n"
+        "is not logged: --certificates. 'courtroll submit' sends it by itself.\n"
         "'-' is standard input. Prints \"index leaf-hash\" for each entry, in order, once the\n"
         "log has acknowledged it. A call of up to 1000 entries succeeds or fails as a whole.\n"
         "\n"

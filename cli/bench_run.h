@@ -13,9 +13,9 @@
 #include "base/limits.h"
 #include "cli/latency.h"
 #include "cli/output.h"
-#include "cli/receipt_check.h"
 #include "net/rpc_client.h"
 #include "tlog/merkle.h"
+#include "tlog/receipt_check.h"
 
 enum {
     BENCH_PREFIX_BYTES = 8,

@@ -14,6 +14,7 @@ static const char *verdict_text(const struct evidence_report *report)
         [EVIDENCE_FORK] = "FORK",
         [EVIDENCE_WITNESS_EQUIVOCATION] = "WITNESS EQUIVOCATION",
         [EVIDENCE_PROMISE_BROKEN] = "PROMISE BROKEN",
+        [EVIDENCE_TAG_REPEATED] = "TAG REPEATED",
     };
     static const char *const others[] = {
         [EVIDENCE_OUTCOME_SAID] = "OBSERVATION",
@@ -198,6 +199,28 @@ static void print_broken_promise(const struct evidence_report *report)
                            "there, or whether the keys were their owner's alone.\n");
 }
 
+static void print_repeated_tag(const struct evidence_report *report)
+{
+    const struct checkpoint *checkpoint = &report->verdict.checkpoints[1];
+    const struct evidence_entry *entries = report->evidence.entries;
+    char *origin = output_clean(span_of_str(checkpoint->origin));
+    printf("%s  two records of %s have one entry tag\n", verdict_text(report), origin);
+    free(origin);
+    print_clean("log", span_of_str(checkpoint->origin));
+    print_hash("entry tag", &report->verdict.tag);
+    for (size_t i = 0; i < 2; i++) {
+        printf("  %-14s%ju\n", i == 0 ? "first index" : "second index",
+               (uintmax_t)entries[i].index);
+        print_hash("  leaf", &report->verdict.leaves[i]);
+    }
+    print_checkpoint("in a tree of", checkpoint->size, &checkpoint->root);
+    print_key("signed by", report->keys[1]);
+    print_words("it proves", "that the log holds two different records under one entry tag, of\n"
+                             "which an operation log may hold each once.\n");
+    print_words("but not", "which of them counts, who made them (their signatures are not looked\n"
+                           "at here), or whether the key was its owner's alone.\n");
+}
+
 /* -- what a monitor says -- */
 
 static void print_noted(struct span bytes)
@@ -258,6 +281,8 @@ void evidence_report_print(const struct evidence_report *report, const char *fil
         print_fork(report);
     } else if (report->evidence.kind == EVIDENCE_WITNESS_EQUIVOCATION) {
         print_equivocation(report);
+    } else if (report->evidence.kind == EVIDENCE_TAG_REPEATED) {
+        print_repeated_tag(report);
     } else {
         print_broken_promise(report);
     }
@@ -327,6 +352,23 @@ static void put_broken_promise(json_t *object, const struct evidence_report *rep
     json_object_set_new(object, "note", checkpoint_json(report, 1));
 }
 
+static void put_repeated_tag(json_t *object, const struct evidence_report *report)
+{
+    json_t *entries = json_array();
+    json_object_set_new(object, "origin",
+                        output_json_text(span_of_str(report->verdict.checkpoints[1].origin)));
+    json_object_set_new(object, "entry_tag", hash_json(&report->verdict.tag));
+    for (size_t i = 0; i < 2; i++) {
+        json_t *entry = json_object();
+        json_object_set_new(entry, "index",
+                            json_integer((json_int_t)report->evidence.entries[i].index));
+        json_object_set_new(entry, "leaf", hash_json(&report->verdict.leaves[i]));
+        json_array_append_new(entries, entry);
+    }
+    json_object_set_new(object, "entries", entries);
+    json_object_set_new(object, "note", checkpoint_json(report, 1));
+}
+
 static json_t *text_or_null(struct span text)
 {
     return text.len > 0 ? output_json_text(text) : json_null();
@@ -363,6 +405,8 @@ json_t *evidence_report_json(const struct evidence_report *report)
         put_observation(object, report);
     } else if (report->evidence.kind == EVIDENCE_PROMISE_BROKEN) {
         put_broken_promise(object, report);
+    } else if (report->evidence.kind == EVIDENCE_TAG_REPEATED) {
+        put_repeated_tag(object, report);
     } else {
         put_contradiction(object, report);
     }

@@ -6,7 +6,7 @@
 #define CLI_EVIDENCE_REPORT_H
 
 #include "cli/output.h"
-#include "tlog/evidence.h"
+#include "evidence/evidence.h"
 #include "tlog/policy.h"
 
 enum evidence_outcome {

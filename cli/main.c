@@ -1,6 +1,7 @@
 /* main.c -- the table of commands.
  *
  * The normal path is: find the command, let it run, see that what it printed arrived. */
+#include "base/process.h"
 #include "cli/command.h"
 
 #include <signal.h>
@@ -8,9 +9,12 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &keygen_command, &append_command,          &checkpoint_command, &prove_command,
-    &verify_command, &verify_evidence_command, &policy_command,     &cosign_command,
-    &fsck_command,   &status_command,          &monitor_command,    &bench_command,
+    &keygen_command, &append_command,    &checkpoint_command,
+    &prove_command,  &verify_command,    &verify_evidence_command,
+    &policy_command, &cosign_command,    &record_command,
+    &case_command,   &fsck_command,      &status_command,
+    &submit_command, &submitter_command, &monitor_command,
+    &bench_command,  &synth_command,
 };
 
 static void print_help(FILE *file)
@@ -39,6 +43,8 @@ static const struct command *find(const char *name)
 
 int main(int argc, char **argv)
 {
+    process_forbid_core(); /* some commands hold keys and payloads */
+    process_hide_memory();
     signal(SIGPIPE, SIG_IGN); /* a reader that leaves early is a write error, which is reported */
     if (argc < 2) {
         print_help(stderr);

@@ -2,52 +2,14 @@
 #include "cli/monitor.h"
 
 #include "base/alloc.h"
+#include "cli/facts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     TEXT_MAX = 128
 };
-
-static void row(struct output_table *table, const char *name, const char *value)
-{
-    const char *const cells[] = { name, value };
-    output_table_add(table, cells);
-}
-
-static void row_text(struct output_table *table, const char *name, const char *peers_text)
-{
-    char *text = output_clean(span_of_str(peers_text));
-    row(table, name, text);
-    free(text);
-}
-
-static void row_count(struct output_table *table, const char *name, uint64_t value)
-{
-    row(table, name, output_count(value).text);
-}
-
-/* "2026-11-23T14:31:26Z, 12 s ago" */
-static void row_time(struct output_table *table, const char *name, uint64_t seconds)
-{
-    char text[TEXT_MAX];
-    int64_t now = (int64_t)time(NULL);
-    if (seconds == 0) {
-        row(table, name, "never");
-        return;
-    }
-    snprintf(text, sizeof text, "%s, %" PRId64 " s ago", output_time(seconds).text,
-             now - (int64_t)seconds);
-    row(table, name, text);
-}
-
-static struct output_table *table_new(void)
-{
-    static const char *const headings[] = { "WHAT", "VALUE" };
-    return output_table_new(headings, COMMAND_COUNT(headings));
-}
 
 static void print_scan(struct output_table *table, const struct rpc_monitor_log *log)
 {
@@ -56,50 +18,50 @@ static void print_scan(struct output_table *table, const struct rpc_monitor_log 
         snprintf(text, sizeof text, "at %s of %s, %s entries a second",
                  output_count(log->scan_at).text, output_count(log->scan_to).text,
                  output_count(log->scan_rate).text);
-        row(table, "scan", text);
+        facts_add(table, "scan", text);
     }
     if (log->has_trusted_start) {
         snprintf(text, sizeof text, "entries below %s were never looked at",
                  output_count(log->trusted_start).text);
-        row(table, "trusted start", text);
+        facts_add(table, "trusted start", text);
     }
 }
 
 static void print_log(const struct rpc_monitor_log *log)
 {
-    struct output_table *table = table_new();
+    struct output_table *table = facts_new();
     char text[TEXT_MAX];
     size_t seen = 0;
     printf("\n");
-    row_text(table, "log", log->origin);
-    row_count(table, "entries verified", log->held_size);
-    row_count(table, "entries it shows", log->log_size);
-    row_time(table, "verified", log->verified_s);
+    facts_add_text(table, "log", span_of_str(log->origin));
+    facts_add_count(table, "entries verified", log->held_size);
+    facts_add_count(table, "entries it shows", log->log_size);
+    facts_add_time(table, "verified", log->verified_s);
     if (log->note_time_s > 0) {
-        row_time(table, "cosigned", log->note_time_s);
+        facts_add_time(table, "cosigned", log->note_time_s);
     }
-    row_text(table, "quorum", log->rule);
+    facts_add_text(table, "quorum", span_of_str(log->rule));
     for (size_t i = 0; i < log->witness_count; i++) {
         seen += log->witnesses[i].seen_s > 0;
     }
     snprintf(text, sizeof text, "%s; %zu of %zu witnesses seen; f = %" PRIu64,
              log->is_quorum_met ? "met" : "NOT MET", seen, log->witness_count, log->f);
-    row(table, "cosignatures", text);
+    facts_add(table, "cosignatures", text);
     for (size_t i = 0; i < log->witness_count; i++) {
         char *name = output_clean(span_of_str(log->witnesses[i].name));
         char *label = mem_alloc(strlen(name) + 16);
         snprintf(label, strlen(name) + 16, "witness %s", name);
-        row_time(table, label, log->witnesses[i].seen_s);
+        facts_add_time(table, label, log->witnesses[i].seen_s);
         mem_free(label);
         free(name);
     }
     print_scan(table, log);
     if (log->waiting_notes > 0) {
-        row_count(table, "notes that wait", log->waiting_notes);
+        facts_add_count(table, "notes that wait", log->waiting_notes);
     }
-    row_count(table, "open alerts", log->open_alerts);
+    facts_add_count(table, "open alerts", log->open_alerts);
     if (log->last_error[0] != '\0') {
-        row_text(table, "last error", log->last_error);
+        facts_add_text(table, "last error", span_of_str(log->last_error));
     }
     output_table_print(table);
 }
@@ -158,19 +120,19 @@ static void print_sinks(const struct rpc_monitor_status *status)
 
 static void print_status(const struct rpc_monitor_status *status)
 {
-    struct output_table *table = table_new();
-    row_text(table, "monitor", status->name);
-    row(table, "state", status->is_well ? "fine" : "NOT WELL");
+    struct output_table *table = facts_new();
+    facts_add_text(table, "monitor", span_of_str(status->name));
+    facts_add(table, "state", status->is_well ? "fine" : "NOT WELL");
     if (!status->is_well) {
-        row_text(table, "reason", status->reason);
+        facts_add_text(table, "reason", span_of_str(status->reason));
     }
-    row_count(table, "open alerts", status->open_alerts);
-    row_count(table, "entries hashed since start", status->entries_hashed);
-    row_time(table, "started", status->started_s);
-    row_count(table, "cpu us since start", status->cpu_us);
-    row_count(table, "memory bytes (RssAnon)", status->rss_anon_bytes);
+    facts_add_count(table, "open alerts", status->open_alerts);
+    facts_add_count(table, "entries hashed since start", status->entries_hashed);
+    facts_add_time(table, "started", status->started_s);
+    facts_add_count(table, "cpu us since start", status->cpu_us);
+    facts_add_count(table, "memory bytes (RssAnon)", status->rss_anon_bytes);
     if (status->page[0] != '\0') {
-        row_text(table, "page", status->page);
+        facts_add_text(table, "page", span_of_str(status->page));
     }
     output_table_print(table);
     for (size_t i = 0; i < status->log_count; i++) {

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "cli/anchor_proof.h"
 #include "cli/command.h"
 #include "cli/prove_earliest.h"
 #include "cli/verdict.h"
@@ -9,7 +10,8 @@ struct prove {
     struct policy *policy;
     struct log_fetch_entry entry;
     const char *out;
-    bool is_earliest; /* asked for */
+    const char *anchor_out; /* NULL: none is asked for */
+    bool is_earliest;       /* asked for */
 };
 
 /* What goes into the receipt. */
@@ -18,6 +20,8 @@ struct found {
     struct policy_verdict checkpoint;
     struct proof proof;
     bool is_earliest;
+    struct anchor_proof anchor; /* owned; if has_anchor */
+    bool has_anchor;
 };
 
 static void on_progress(void *ctx, uint64_t entries)
@@ -27,12 +31,13 @@ static void on_progress(void *ctx, uint64_t entries)
 
 static void print_done(const struct prove *prove, const struct found *found)
 {
+    const struct anchor_proof *anchor = found->has_anchor ? &found->anchor : NULL;
     const char *dated = found->is_earliest ? "the earliest archived checkpoint" : "the latest one";
     if (!prove->output.is_json) {
         printf("%s\n  %-14s%ju\n  %-14s%s\n  %-14s%s\n", verdict_text(VERDICT_PASS, prove->policy),
                "index", (uintmax_t)prove->entry.index, "proof", prove->out, "checkpoint", dated);
         verdict_print_checkpoint(prove->policy, &found->checkpoint);
-        verdict_print_times(prove->policy, &found->checkpoint);
+        verdict_print_times_of_entry(prove->policy, &found->checkpoint, anchor);
         return;
     }
     json_t *object = verdict_json(VERDICT_PASS, prove->policy);
@@ -41,7 +46,7 @@ static void print_done(const struct prove *prove, const struct found *found)
     json_object_set_new(object, "proof", output_json_text(span_of_str(prove->out)));
     json_object_set_new(object, "earliest", json_boolean(found->is_earliest));
     verdict_put_checkpoint(object, prove->policy, &found->checkpoint);
-    verdict_put_times(object, prove->policy, &found->checkpoint);
+    verdict_put_times_of_entry(object, prove->policy, &found->checkpoint, anchor);
     output_json(object);
 }
 
@@ -99,15 +104,47 @@ static enum err_code use_earliest(const struct prove *prove, struct found *found
     return rc;
 }
 
+/* The ANCHOR before the entry, if there is one; that there is none is no failure either. */
+static enum err_code write_anchor(const struct prove *prove, struct found *found,
+                                  const struct checkpoint *latest, struct err *err)
+{
+    struct output_progress progress;
+    uint64_t index = prove->entry.index;
+    output_progress_begin(&progress, "searched for an anchor", "entries",
+                          index < ANCHOR_PROOF_ENTRIES_MAX ? index : ANCHOR_PROOF_ENTRIES_MAX);
+    enum err_code rc =
+        anchor_proof_find(&found->anchor, &prove->address, prove->policy, latest,
+                          found->checkpoint.checkpoint.size, index, on_progress, &progress, err);
+    output_progress_end(&progress);
+    if (rc == E_NOT_FOUND) {
+        output_warning("no anchor is written: %s", err->msg);
+        return E_OK;
+    }
+    if (rc != E_OK) {
+        return rc;
+    }
+    found->has_anchor = true;
+    struct buf file = BUF_INIT(PROOF_FILE_BYTES_MAX);
+    receipt_put_with_extra(&file, buf_span(&found->anchor.entry), found->anchor.index,
+                           &found->anchor.proof, buf_span(&found->note));
+    rc = file_replace(prove->anchor_out, 0644, buf_span(&file), err);
+    buf_clear(&file);
+    return rc;
+}
+
 static int write_proof(struct prove *prove, struct found *found)
 {
     struct err err;
+    const struct checkpoint latest = found->checkpoint.checkpoint;
     enum err_code rc = fetch_proof(prove, found, &err);
     if (rc == E_NOT_FOUND) {
         return not_found(prove, &err);
     }
     if (rc == E_OK && prove->is_earliest) {
         rc = use_earliest(prove, found, &err);
+    }
+    if (rc == E_OK && prove->anchor_out != NULL) {
+        rc = write_anchor(prove, found, &latest, &err);
     }
     if (rc == E_OK) {
         struct buf receipt = BUF_INIT(PROOF_FILE_BYTES_MAX);
@@ -141,6 +178,7 @@ static int prove_entry(struct prove *prove)
                                    : verdict_fail(&prove->output, verdict, prove->policy, &err);
 out:
     buf_clear(&found.note);
+    anchor_proof_clear(&found.anchor);
     return code;
 }
 
@@ -206,6 +244,11 @@ static int run(int argc, char **argv)
           .help = "against the earliest archived checkpoint that meets the policy, which\n"
                   "dates the entry; http(s) and file: only",
           .flag = &prove.is_earliest },
+        { .name = "anchor-out",
+          .argument = "FILE",
+          .help = "where the last anchor before the entry goes, which shows after when the\n"
+                  "entry was sequenced; http(s) and file: only",
+          .text = &prove.anchor_out },
         COMMAND_OPTIONS_TLS(&prove.address),
         COMMAND_OPTION_JSON(&prove.output),
     };
@@ -218,8 +261,10 @@ static int run(int argc, char **argv)
         return command_usage_error(&prove_command, "give one of --index and --entry");
     }
     code = read_inputs(&prove, log, policy_path, entry_path);
-    if (code == OUTPUT_DONE && prove.is_earliest && prove.address.kind == LOG_ADDRESS_GRPC) {
-        code = command_usage_error(&prove_command, "--earliest needs the log's http(s):// URL");
+    bool needs_files = prove.is_earliest || prove.anchor_out != NULL;
+    if (code == OUTPUT_DONE && needs_files && prove.address.kind == LOG_ADDRESS_GRPC) {
+        code = command_usage_error(&prove_command, "%s needs the log's http(s):// URL",
+                                   prove.is_earliest ? "--earliest" : "--anchor-out");
     } else if (prove.policy != NULL) {
         code = prove_entry(&prove);
     }
@@ -230,7 +275,7 @@ static int run(int argc, char **argv)
 const struct command prove_command = {
     .name = "prove",
     .arguments = "--log LOG --policy P (--index N | --entry FILE) [--earliest]\n"
-                 "--out FILE.tlog-proof",
+                 "--out FILE.tlog-proof [--anchor-out FILE]",
     .summary = "fetch a proof that an entry is in the log",
     .text =
         "Writes a C2SP tlog-proof that 'courtroll verify' checks offline. Over http(s) or file:\n"
@@ -240,7 +285,11 @@ const struct command prove_command = {
         "A proof is dated by the witnesses of its checkpoint. With --earliest that is the first\n"
         "one the log published with the entry in it, shown to be consistent with the latest; when\n"
         "there is none a warning says so. When the two contradict each other the log has shown\n"
-        "two histories: the evidence is written to FILE.tlog-proof.fork (exit status 1).\n",
+        "two histories: the evidence is written to FILE.tlog-proof.fork (exit status 1).\n"
+        "\n"
+        "A log of operations logs its own checkpoints, with the times of their witnesses. With\n"
+        "--anchor-out the last one before the entry is written, for 'courtroll verify --anchor'.\n"
+        "It goes with this proof only: both lead to the same checkpoint.\n",
     .examples = "courtroll prove --log https://log.court.example --policy court.policy \\\n"
                 "    --index 1234 --out order.tlog-proof\n"
                 "courtroll prove --log localhost:6963 --policy court.policy \\\n"

@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "client/log_archive.h"
-#include "tlog/evidence.h"
+#include "evidence/evidence.h"
 
 #include <inttypes.h>
 #include <stdio.h>

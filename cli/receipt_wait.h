@@ -6,8 +6,8 @@
 #ifndef CLI_RECEIPT_WAIT_H
 #define CLI_RECEIPT_WAIT_H
 
-#include "cli/receipt_check.h"
 #include "client/rpc_log.h"
+#include "tlog/receipt_check.h"
 
 /* Appends a receipt that verifies and meets the policy of `check`. Asks once at least, then until
  * `until_ns` of output_now_ns. E_TIMEOUT when there is none by then, with what was missing; errors of

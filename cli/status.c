@@ -1,6 +1,7 @@
 /* status.c -- `courtroll status`: what a log says about itself. Nothing here is verified. */
 #include "base/limits.h"
 #include "cli/command.h"
+#include "cli/facts.h"
 #include "client/log_address.h"
 #include "client/log_reader.h"
 #include "client/rpc_log.h"
@@ -12,30 +13,6 @@
 enum {
     TIMEOUT_MS = 10 * 1000
 };
-
-static void row(struct output_table *table, const char *name, const char *value)
-{
-    const char *const cells[] = { name, value };
-    output_table_add(table, cells);
-}
-
-static void row_text(struct output_table *table, const char *name, struct span peers_text)
-{
-    char *text = output_clean(peers_text);
-    row(table, name, text);
-    free(text);
-}
-
-static void row_count(struct output_table *table, const char *name, uint64_t value)
-{
-    row(table, name, output_count(value).text);
-}
-
-static struct output_table *table_new(void)
-{
-    static const char *const headings[] = { "WHAT", "VALUE" };
-    return output_table_new(headings, 2);
-}
 
 /* "fine", or what the log says is wrong. */
 static char *witness_state(const struct rpc_log_witness *witness)
@@ -75,28 +52,36 @@ static void print_witnesses(const struct rpc_log_status *status)
 
 static void print_status(const struct rpc_log_status *status)
 {
-    struct output_table *table = table_new();
-    row_text(table, "origin", span_of_str(status->origin));
-    row(table, "state",
-        !status->is_admitting ? "not accepting writes"
-        : status->is_degraded ? "degraded"
-                              : "fine");
+    struct output_table *table = facts_new();
+    facts_add_text(table, "origin", span_of_str(status->origin));
+    facts_add(table, "state",
+              !status->is_admitting ? "not accepting writes"
+              : status->is_degraded ? "degraded"
+                                    : "fine");
     if (status->reason[0] != 0) {
-        row_text(table, "reason", span_of_str(status->reason));
+        facts_add_text(table, "reason", span_of_str(status->reason));
     }
-    row_count(table, "durable size", status->durable_size);
-    row_count(table, "integrated size", status->integrated_size);
-    row_count(table, "published size", status->published_size);
-    row_count(table, "pool entries", status->pool_entries);
-    row_text(table, "rollback check", span_of_str(status->rollback_check));
-    row_count(table, "uptime ms", status->uptime_ms);
-    row_count(table, "entries logged since start", status->entries_logged);
-    row_count(table, "duplicates since start", status->duplicates);
-    row_count(table, "bytes logged since start", status->bytes_logged);
-    row_count(table, "bytes written since start", status->bytes_written);
-    row_count(table, "cpu us since start", status->cpu_us);
-    row_count(table, "memory bytes (RssAnon)", status->rss_anon_bytes);
-    row_text(table, "version", span_of_str(status->version));
+    facts_add_count(table, "durable size", status->durable_size);
+    facts_add_count(table, "integrated size", status->integrated_size);
+    facts_add_count(table, "published size", status->published_size);
+    facts_add_count(table, "pool entries", status->pool_entries);
+    facts_add_text(table, "rollback check", span_of_str(status->rollback_check));
+    facts_add_count(table, "uptime ms", status->uptime_ms);
+    facts_add_count(table, "entries logged since start", status->entries_logged);
+    facts_add_count(table, "duplicates since start", status->duplicates);
+    facts_add_count(table, "bytes logged since start", status->bytes_logged);
+    facts_add_count(table, "bytes written since start", status->bytes_written);
+    facts_add_count(table, "cpu us since start", status->cpu_us);
+    facts_add_count(table, "memory bytes (RssAnon)", status->rss_anon_bytes);
+    if (status->schema[0] != 0) {
+        facts_add_text(table, "schema", span_of_str(status->schema));
+    }
+    if (strcmp(status->schema, "operation") == 0) {
+        facts_add_count(table, "submitters registered", status->submitters_registered);
+        facts_add_count(table, "submitters enabled", status->submitters_enabled);
+        facts_add_count(table, "submitters usable", status->submitters_usable);
+    }
+    facts_add_text(table, "version", span_of_str(status->version));
     output_table_print(table);
     print_witnesses(status);
 }
@@ -148,6 +133,10 @@ static void print_status_json(const struct rpc_log_status *status)
     json_put_count(object, "bytes_written", status->bytes_written);
     json_put_count(object, "cpu_us", status->cpu_us);
     json_put_count(object, "rss_anon_bytes", status->rss_anon_bytes);
+    json_put_text(object, "schema", status->schema);
+    json_put_count(object, "submitters_registered", status->submitters_registered);
+    json_put_count(object, "submitters_enabled", status->submitters_enabled);
+    json_put_count(object, "submitters_usable", status->submitters_usable);
     json_put_text(object, "version", status->version);
     json_object_set_new(object, "witnesses", witnesses_json(status));
     output_json(object);
@@ -211,9 +200,9 @@ static int status_files(const struct output *output, const struct log_address *a
         json_put_count(object, "published_size", checkpoint.size);
         output_json(object);
     } else {
-        struct output_table *table = table_new();
-        row_text(table, "origin", span_of_str(checkpoint.origin));
-        row_count(table, "published size", checkpoint.size);
+        struct output_table *table = facts_new();
+        facts_add_text(table, "origin", span_of_str(checkpoint.origin));
+        facts_add_count(table, "published size", checkpoint.size);
         output_table_print(table);
     }
     return OUTPUT_DONE;

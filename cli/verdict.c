@@ -106,7 +106,9 @@ void verdict_print_checkpoint(const struct policy *policy, const struct policy_v
     buf_clear(&text);
 }
 
-void verdict_print_times(const struct policy *policy, const struct policy_verdict *checkpoint)
+void verdict_print_times_of_entry(const struct policy *policy,
+                                  const struct policy_verdict *checkpoint,
+                                  const struct anchor_proof *anchor)
 {
     uint64_t seconds = policy_no_later_than(policy, checkpoint);
     if (seconds == 0) {
@@ -114,9 +116,20 @@ void verdict_print_times(const struct policy *policy, const struct policy_verdic
         return;
     }
     struct output_time time = output_time(seconds);
-    printf("  %-14sin the log no later than %s, by the clocks of a quorum of witnesses\n"
-           "  %-14ssequenced after: no time evidence in this receipt\n",
-           "time", time.text, "");
+    printf("  %-14sin the log no later than %s, by the clocks of a quorum of witnesses\n", "time",
+           time.text);
+    if (anchor == NULL) {
+        printf("  %-14ssequenced after: no time evidence in this receipt\n", "");
+        return;
+    }
+    time = output_time(anchor->time_s);
+    printf("  %-14ssequenced after %s, by the clocks of a quorum in entry %ju\n", "", time.text,
+           (uintmax_t)anchor->index);
+}
+
+void verdict_print_times(const struct policy *policy, const struct policy_verdict *checkpoint)
+{
+    verdict_print_times_of_entry(policy, checkpoint, NULL);
 }
 
 /* Seconds and, for people, the date; null for 0. */
@@ -127,12 +140,22 @@ static void put_time(json_t *object, const char *key, const char *key_utc, uint6
     json_object_set_new(object, key_utc, seconds > 0 ? json_string(time.text) : json_null());
 }
 
-void verdict_put_times(json_t *object, const struct policy *policy,
-                       const struct policy_verdict *checkpoint)
+void verdict_put_times_of_entry(json_t *object, const struct policy *policy,
+                                const struct policy_verdict *checkpoint,
+                                const struct anchor_proof *anchor)
 {
     put_time(object, "no_later_than", "no_later_than_utc",
              policy_no_later_than(policy, checkpoint));
-    put_time(object, "sequenced_after", "sequenced_after_utc", 0);
+    put_time(object, "sequenced_after", "sequenced_after_utc", anchor == NULL ? 0 : anchor->time_s);
+    if (anchor != NULL) {
+        json_object_set_new(object, "anchor_index", json_integer((json_int_t)anchor->index));
+    }
+}
+
+void verdict_put_times(json_t *object, const struct policy *policy,
+                       const struct policy_verdict *checkpoint)
+{
+    verdict_put_times_of_entry(object, policy, checkpoint, NULL);
 }
 
 static json_t *witnesses_json(const struct policy *policy, const struct policy_verdict *checkpoint)

@@ -4,6 +4,7 @@
 #ifndef CLI_VERDICT_H
 #define CLI_VERDICT_H
 
+#include "cli/anchor_proof.h"
 #include "cli/output.h"
 #include "tlog/policy.h"
 #include "tlog/receipt.h"
@@ -30,12 +31,19 @@ void verdict_print_checkpoint(const struct policy *policy, const struct policy_v
 
 /* Lines on stdout: the bounds on when the entries of the checkpoint's tree were logged. */
 void verdict_print_times(const struct policy *policy, const struct policy_verdict *checkpoint);
+/* Likewise of one entry, with the ANCHOR before it; NULL: none is known. */
+void verdict_print_times_of_entry(const struct policy *policy,
+                                  const struct policy_verdict *checkpoint,
+                                  const struct anchor_proof *anchor);
 
 /* The same as members of `object`. */
 void verdict_put_checkpoint(json_t *object, const struct policy *policy,
                             const struct policy_verdict *checkpoint);
 void verdict_put_times(json_t *object, const struct policy *policy,
                        const struct policy_verdict *checkpoint);
+void verdict_put_times_of_entry(json_t *object, const struct policy *policy,
+                                const struct policy_verdict *checkpoint,
+                                const struct anchor_proof *anchor);
 
 /* Starts an object with "verdict", "ok" and "policy_sha256". */
 json_t *verdict_json(enum verdict verdict, const struct policy *policy);

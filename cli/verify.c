@@ -1,4 +1,5 @@
 #include "cli/command.h"
+#include "cli/record_header.h"
 #include "cli/verdict.h"
 #include "tlog/merkle.h"
 #include "tlog/receipt.h"
@@ -6,90 +7,136 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_json(enum verdict verdict, const struct policy *policy,
-                       const struct receipt *receipt, const struct hash *leaf,
-                       const struct policy_verdict *checkpoint)
+/* What was found out. */
+struct judgement {
+    enum verdict verdict;
+    struct receipt receipt; /* owned */
+    struct hash leaf;
+    struct policy_verdict checkpoint;
+    const struct anchor_proof *anchor; /* NULL: none was given */
+};
+
+/* What it is found out from. */
+struct inputs {
+    struct output output;
+    const struct policy *policy;
+    const char *path; /* of the entry */
+    struct span proof, entry;
+    struct span anchor; /* NULL data: none */
+};
+
+static void print_json(const struct policy *policy, const struct judgement *j, struct span entry)
 {
-    json_t *object = verdict_json(verdict, policy);
-    json_object_set_new(object, "index", json_integer((json_int_t)receipt->index));
-    json_object_set_new(object, "leaf_hash", output_json_hex(hash_span(leaf)));
-    verdict_put_checkpoint(object, policy, checkpoint);
-    verdict_put_times(object, policy, checkpoint);
+    json_t *object = verdict_json(j->verdict, policy);
+    json_object_set_new(object, "index", json_integer((json_int_t)j->receipt.index));
+    json_object_set_new(object, "leaf_hash", output_json_hex(hash_span(&j->leaf)));
+    verdict_put_checkpoint(object, policy, &j->checkpoint);
+    verdict_put_times_of_entry(object, policy, &j->checkpoint, j->anchor);
+    json_t *operation = record_header_json(entry, j->checkpoint.checkpoint.origin);
+    if (operation != NULL) {
+        json_object_set_new(object, "operation", operation);
+    }
     output_json(object);
 }
 
-static void print_people(enum verdict verdict, const struct policy *policy, const char *path,
-                         const struct receipt *receipt, const struct policy_verdict *checkpoint)
+static void print_people(const struct policy *policy, const struct judgement *j, const char *path,
+                         struct span entry)
 {
-    printf("%s\n", verdict_text(verdict, policy));
+    printf("%s\n", verdict_text(j->verdict, policy));
     char *clean = output_clean(span_of_str(path));
-    printf("  %-14s%s\n  %-14s%ju\n", "file", clean, "index", (uintmax_t)receipt->index);
+    printf("  %-14s%s\n  %-14s%ju\n", "file", clean, "index", (uintmax_t)j->receipt.index);
     free(clean);
-    verdict_print_checkpoint(policy, checkpoint);
-    if (verdict == VERDICT_PASS) {
-        verdict_print_times(policy, checkpoint);
+    verdict_print_checkpoint(policy, &j->checkpoint);
+    if (j->verdict == VERDICT_PASS) {
+        verdict_print_times_of_entry(policy, &j->checkpoint, j->anchor);
     }
+    record_header_print(entry, j->checkpoint.checkpoint.origin);
 }
 
-/* Everything is read; decides and prints. */
-static int judge(const struct output *output, const struct policy *policy, struct span proof,
-                 struct span entry, const char *path)
+/* Everything is read; decides and prints. An anchor that is given must be right, too. */
+static int judge_receipt(const struct inputs *in, struct judgement *j)
 {
-    struct receipt receipt;
     struct err err;
-    if (receipt_parse(&receipt, proof, &err) != E_OK) {
-        return verdict_fail(output, VERDICT_MALFORMED, policy, &err);
-    }
-    struct hash leaf = merkle_leaf_hash(entry);
-    struct policy_verdict checkpoint;
-    enum err_code rc = receipt_verify(&receipt, policy, &leaf, &checkpoint, &err);
-    enum verdict verdict = verdict_of(rc, &checkpoint);
-    int code = verdict_exit_code(verdict);
-    if (rc != E_OK) {
-        code = verdict_fail(output, verdict, policy, &err);
-    } else if (output->is_json) {
-        print_json(verdict, policy, &receipt, &leaf, &checkpoint);
-    } else {
-        print_people(verdict, policy, path, &receipt, &checkpoint);
-    }
-    receipt_clear(&receipt);
-    return code;
-}
-
-static int read_and_judge(const struct output *output, const struct policy *policy,
-                          const char *proof_path, const char *path)
-{
-    struct buf proof = BUF_INIT(PROOF_FILE_BYTES_MAX);
-    struct buf entry = BUF_INIT(ENTRY_BYTES_MAX);
-    struct err err;
-    int code = 0;
-    enum err_code rc = command_read_file(&proof, proof_path, &err);
-    if (rc == E_TOO_LARGE) {
-        code = verdict_fail(output, VERDICT_MALFORMED, policy, &err);
-        goto out;
-    }
-    if (rc == E_OK) {
-        rc = command_read_file(&entry, path, &err);
-        if (rc == E_TOO_LARGE) {
-            err_set(&err, E_TOO_LARGE, "the file has more than %d bytes, which no entry has",
-                    ENTRY_BYTES_MAX);
-            code = verdict_fail(output, VERDICT_MISMATCH, policy, &err);
-            goto out;
+    struct anchor_proof anchor = { 0 };
+    enum err_code rc = receipt_verify(&j->receipt, in->policy, &j->leaf, &j->checkpoint, &err);
+    if (rc == E_OK && in->anchor.data != NULL) {
+        rc = anchor_proof_check(&anchor, in->anchor, &j->receipt, in->policy, &j->checkpoint, &err);
+        j->anchor = &anchor;
+        if (rc == E_NOT_FOUND) { /* the log is known */
+            return verdict_fail(&in->output, VERDICT_NO_QUORUM, in->policy, &err);
         }
     }
-    code = rc == E_OK ? judge(output, policy, buf_span(&proof), buf_span(&entry), path)
-                      : output_failed(output, &err);
-out:
-    buf_clear(&proof);
-    buf_clear(&entry);
+    j->verdict = verdict_of(rc, &j->checkpoint);
+    if (rc != E_OK) {
+        return verdict_fail(&in->output, j->verdict, in->policy, &err);
+    }
+    if (in->output.is_json) {
+        print_json(in->policy, j, in->entry);
+    } else {
+        print_people(in->policy, j, in->path, in->entry);
+    }
+    return verdict_exit_code(j->verdict);
+}
+
+static int judge(const struct inputs *in)
+{
+    struct judgement judgement = { .leaf = merkle_leaf_hash(in->entry) };
+    struct err err;
+    if (receipt_parse(&judgement.receipt, in->proof, &err) != E_OK) {
+        return verdict_fail(&in->output, VERDICT_MALFORMED, in->policy, &err);
+    }
+    int code = judge_receipt(in, &judgement);
+    receipt_clear(&judgement.receipt);
     return code;
+}
+
+struct files {
+    struct buf proof, entry, anchor; /* owned */
+};
+
+static int too_large(const struct inputs *in, enum verdict verdict, struct err *err)
+{
+    if (verdict == VERDICT_MISMATCH) {
+        err_set(err, E_TOO_LARGE, "the file has more than %d bytes, which no entry has",
+                ENTRY_BYTES_MAX);
+    }
+    return verdict_fail(&in->output, verdict, in->policy, err);
+}
+
+static int read_and_judge(struct inputs *in, struct files *files, const char *proof_path,
+                          const char *anchor_path)
+{
+    struct err err;
+    enum verdict verdict = VERDICT_MALFORMED; /* if it is too large */
+    enum err_code rc = command_read_file(&files->proof, proof_path, &err);
+    if (rc == E_OK && anchor_path != NULL) {
+        rc = command_read_file(&files->anchor, anchor_path, &err);
+    }
+    if (rc == E_OK) {
+        rc = command_read_file(&files->entry, in->path, &err);
+        verdict = VERDICT_MISMATCH;
+    }
+    if (rc == E_TOO_LARGE) {
+        return too_large(in, verdict, &err);
+    }
+    if (rc != E_OK) {
+        return output_failed(&in->output, &err);
+    }
+    in->proof = buf_span(&files->proof);
+    in->entry = buf_span(&files->entry);
+    if (anchor_path != NULL) {
+        in->anchor = span_of(files->anchor.len > 0 ? (const void *)files->anchor.data : "",
+                             files->anchor.len);
+    }
+    return judge(in);
 }
 
 static int run(int argc, char **argv)
 {
-    struct output output = { 0 };
+    struct inputs in = { 0 };
     const char *policy_path = NULL;
     const char *proof_path = NULL;
+    const char *anchor_path = NULL;
     const struct command_option options[] = {
         { .name = "policy",
           .argument = "P",
@@ -101,7 +148,11 @@ static int run(int argc, char **argv)
           .help = "the proof that came with the document",
           .text = &proof_path,
           .is_required = true },
-        COMMAND_OPTION_JSON(&output),
+        { .name = "anchor",
+          .argument = "FILE",
+          .help = "the ANCHOR before the entry, from courtroll prove --anchor-out",
+          .text = &anchor_path },
+        COMMAND_OPTION_JSON(&in.output),
     };
     struct command_line line;
     int code = 0;
@@ -112,25 +163,39 @@ static int run(int argc, char **argv)
     struct policy *policy = NULL;
     struct err err;
     if (command_read_policy(&policy, policy_path, &err) != E_OK) {
-        return command_policy_failed(&output, &err);
+        return command_policy_failed(&in.output, &err);
     }
-    code = read_and_judge(&output, policy, proof_path, line.operands[0]);
+    struct files files = { .proof = BUF_INIT(PROOF_FILE_BYTES_MAX),
+                           .entry = BUF_INIT(ENTRY_BYTES_MAX),
+                           .anchor = BUF_INIT(PROOF_FILE_BYTES_MAX) };
+    in.policy = policy;
+    in.path = line.operands[0];
+    code = read_and_judge(&in, &files, proof_path, anchor_path);
+    buf_clear(&files.proof);
+    buf_clear(&files.entry);
+    buf_clear(&files.anchor);
     policy_free(policy);
     return code;
 }
 
 const struct command verify_command = {
     .name = "verify",
-    .arguments = "--policy P --proof FILE.tlog-proof FILE",
+    .arguments = "--policy P --proof FILE.tlog-proof [--anchor FILE] FILE",
     .summary = "verify an entry and its proof, offline",
-    .text = "Says whether FILE, byte by byte, is an entry of a log that the policy knows, in a\n"
-            "checkpoint that enough witnesses have signed. No network is used. The first word is\n"
-            "  PASS            it is (under 'quorum none': PASS on the log's word alone)\n"
-            "  MISMATCH        the proof is not for this file\n"
-            "  NO QUORUM       the log has signed, too few witnesses have\n"
-            "  BAD SIGNATURE   the log's signature does not verify\n"
-            "  UNKNOWN LOG     the policy does not list the log\n"
-            "  MALFORMED       the proof is no proof\n",
+    .text =
+        "Says whether FILE, byte by byte, is an entry of a log that the policy knows, in a\n"
+        "checkpoint that enough witnesses have signed. No network is used. The first word is\n"
+        "  PASS            it is (under 'quorum none': PASS on the log's word alone)\n"
+        "  MISMATCH        the proof is not for this file\n"
+        "  NO QUORUM       the log has signed, too few witnesses have\n"
+        "  BAD SIGNATURE   the log's signature does not verify\n"
+        "  UNKNOWN LOG     the policy does not list the log\n"
+        "  MALFORMED       the proof is no proof\n"
+        "With --anchor it is also said after when the entry was sequenced: a checkpoint, with the\n"
+        "times of its witnesses, stands before it in the log. An anchor that is not right is no\n"
+        "PASS, whatever the proof is.\n"
+        "Of an operation record its clear header is printed too, and whether nobody but the\n"
+        "log vouches for its sender. A disclosure says more: courtroll record verify.\n",
     .examples = "courtroll verify --policy court.policy --proof order.tlog-proof order.pdf.entry\n",
     .operands_min = 1,
     .operands_max = 1,
