@@ -1,12 +1,12 @@
 /* evidence_keep.h -- the evidence this witness holds: files, deduplicated, capped for each origin.
  *
- * Files `<dir>/<origin hash>/<id>`, id being the SHA-256 of the file (lib/tlog/evidence.h). Durable when
+ * Files `<dir>/<origin hash>/<id>`, id being the SHA-256 of the file (lib/evidence/evidence.h). Durable when
  * added. Blocks on the disk; any thread: it has a lock of its own.
  */
 #ifndef WITNESS_EVIDENCE_KEEP_H
 #define WITNESS_EVIDENCE_KEEP_H
 
-#include "tlog/evidence.h"
+#include "evidence/evidence.h"
 
 enum {
     EVIDENCE_KEEP_MAX = 16 /* files of one origin: further ones are counted, not kept */

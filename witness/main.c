@@ -1,3 +1,4 @@
+#include "base/process.h"
 #include "witness/daemon.h"
 #include "witness/settings.h"
 #include "witness/state_command.h"
@@ -7,6 +8,7 @@
 
 int main(int argc, char **argv)
 {
+    process_forbid_core();
     if (argc > 1 && strcmp(argv[1], "state") == 0) {
         return state_command_run(argc - 1, argv + 1);
     }

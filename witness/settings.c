@@ -119,21 +119,6 @@ const struct config_schema witness_settings_schema = {
         "key is to be retired.",
 };
 
-/* Copies the values of a repeatable key. */
-static enum err_code read_items(const char **out, size_t *count, size_t max, const char *name,
-                                const struct config *config, struct err *err)
-{
-    size_t n = config_count(config, name);
-    if (n > max) {
-        return err_set(err, E_MALFORMED, "%s: %zu values, at most %zu", name, n, max);
-    }
-    for (size_t i = 0; i < n; i++) {
-        out[i] = config_item(config, name, i);
-    }
-    *count = n;
-    return E_OK;
-}
-
 bool witness_settings_is_url(const char *text)
 {
     struct span s = span_of_str(text);
@@ -143,17 +128,17 @@ bool witness_settings_is_url(const char *text)
 
 static enum err_code read_lists(struct settings *s, const struct config *config, struct err *err)
 {
-    enum err_code rc = read_items(s->keys, &s->key_count, COSIGNER_KEYS_MAX, "key", config, err);
+    enum err_code rc = config_items(s->keys, &s->key_count, COSIGNER_KEYS_MAX, "key", config, err);
     if (rc == E_OK) {
-        rc = read_items(s->log_lists, &s->log_list_count, SETTINGS_LOG_LISTS_MAX, "log-list",
-                        config, err);
+        rc = config_items(s->log_lists, &s->log_list_count, SETTINGS_LOG_LISTS_MAX, "log-list",
+                          config, err);
     }
     if (rc == E_OK) {
-        rc = read_items(s->peers, &s->peer_count, GUARD_PEERS_MAX, "peers", config, err);
+        rc = config_items(s->peers, &s->peer_count, GUARD_PEERS_MAX, "peers", config, err);
     }
     if (rc == E_OK) {
-        rc = read_items(s->bastions, &s->bastion_count, SETTINGS_BASTIONS_MAX, "bastion", config,
-                        err);
+        rc = config_items(s->bastions, &s->bastion_count, SETTINGS_BASTIONS_MAX, "bastion", config,
+                          err);
     }
     return rc;
 }

@@ -619,6 +619,25 @@ const char *config_item(const struct config *config, const char *name, size_t i)
     return list->items[i];
 }
 
+enum err_code config_items(const char **out, size_t *count, size_t max, const char *name,
+                           const struct config *config, struct err *err)
+{
+    size_t n = config_count(config, name);
+    if (n > max) {
+        return err_set(err, E_MALFORMED, "%s: %zu values, at most %zu", name, n, max);
+    }
+    for (size_t i = 0; i < n; i++) {
+        out[i] = config_item(config, name, i);
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(out[k], out[i]) == 0) {
+                return err_set(err, E_MALFORMED, "%s: %s is given twice", name, out[i]);
+            }
+        }
+    }
+    *count = n;
+    return E_OK;
+}
+
 bool config_is_set(const struct config *config, const char *name)
 {
     return config_count(config, name) > 0;

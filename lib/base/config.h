@@ -88,6 +88,9 @@ uint64_t config_integer(const struct config *config, const char *name);   /* CON
 /* Of a repeatable key: the number of values, and each in the order given. */
 size_t config_count(const struct config *config, const char *name);
 const char *config_item(const struct config *config, const char *name, size_t i);
+/* All of them: E_MALFORMED over `max`, and for the same one twice. The texts are the config's. */
+MUST_USE enum err_code config_items(const char **out, size_t *count, size_t max, const char *name,
+                                    const struct config *config, struct err *err);
 /* Whether the file or a flag set it, rather than the default. */
 bool config_is_set(const struct config *config, const char *name);
 

@@ -29,6 +29,24 @@ def lines(hashes):
     return "".join(tlog.b64(h) + "\n" for h in hashes)
 
 
+def record(minute, tag=b"tag"):
+    """An operation record that the log vouches for: proto/courtroll/v1/operation.proto."""
+    def varint(value):
+        return (bytes([value & 127 | 128]) + varint(value >> 7)) if value > 127 else bytes([value])
+
+    def digest(text, size=32):
+        return hashlib.sha256(text).digest()[:size]
+
+    fields = ((1, 1), (2, 130), (3, minute), (4, digest(b"court", 8)), (5, digest(tag)),
+              (6, digest(b"document")), (7, digest(b"fields")), (9, digest(b"submitter", 16)), (11, 1))
+    return b"".join(varint(number << 3 | 2) + varint(len(value)) + value
+                    if isinstance(value, bytes) else varint(number << 3) + varint(value)
+                    for number, value in fields)
+
+
+RECORDS = [record(29833333), record(29833334, b"another tag"), record(29833335)]
+
+
 class World:
     """A log of a few entries with a promise key, a history that it should not have, a monitor."""
 
@@ -94,6 +112,14 @@ class World:
         return evidence("promise-broken", promise, note or self.signed(self.leaves, 8),
                         tail=tail + lines(tlog.inclusion(index, self.leaves)))
 
+    def repeated_tag(self, first=0, second=2, records=None, note=None):
+        """Two records of a log of three entries."""
+        records = records or RECORDS
+        leaves = [tlog.leaf_hash(entry) for entry in records]
+        tail = "".join(f"entry {index} {tlog.b64(records[index])}\n" +
+                       lines(tlog.inclusion(index, leaves)) for index in (first, second))
+        return evidence("tag-repeated", note or self.signed(leaves, len(leaves)), tail=tail)
+
     def observation(self, code="no-quorum", origin=None, subject="-", summary=None, note=None,
                     key=None, time=NOW):
         text = f"courtroll observation v1\n{code}\n{origin or self.key.name}\n{subject}\n{time}\n"
@@ -114,6 +140,7 @@ def examples():
         "fork": world.fork_by_proof(),
         "witness-equivocation": world.equivocation(3),
         "promise-broken": world.broken_promise(),
+        "tag-repeated": world.repeated_tag(),
         "observation": world.observation(note=world.signed(world.leaves, 8)),
     }
 
@@ -235,6 +262,42 @@ class Promise(Case):
         self.verify(1, "UNKNOWN LOG\n", evidence("fork", *notes))
 
 
+class Tag(Case):
+    def test_it_is_proved(self):
+        out, got = self.verify(
+            0, f"TAG REPEATED  two records of {WORLD.key.name} have one entry tag\n",
+            WORLD.repeated_tag())
+        leaves = [tlog.leaf_hash(entry) for entry in RECORDS]
+        self.assertEqual((got["verdict"], got["kind"], got["origin"], got["entry_tag"]),
+                         ("TAG REPEATED", "tag-repeated", WORLD.key.name,
+                          tlog.b64(hashlib.sha256(b"tag").digest())))
+        self.assertEqual(got["entries"], [{"index": 0, "leaf": tlog.b64(leaves[0])},
+                                          {"index": 2, "leaf": tlog.b64(leaves[2])}])
+        self.assertEqual((got["note"]["size"], got["note"]["root"]),
+                         (3, tlog.b64(tlog.root(leaves))))
+        self.assert_words(out, got["entry_tag"], got["entries"][0]["leaf"],
+                          got["entries"][1]["leaf"], "3 entries", got["note"]["root"],
+                          got["note"]["key"], "it proves", "but not")
+
+    def test_two_tags_or_one_record_are_none(self):
+        self.verify(1, "NOT PROVED\n", WORLD.repeated_tag(0, 1))
+        self.verify(1, "NOT PROVED\n", WORLD.repeated_tag(2, 2))
+        self.verify(1, "NOT PROVED\n", WORLD.repeated_tag(0, 2, [RECORDS[0]] * 3))
+        self.verify(1, "NOT PROVED\n", WORLD.repeated_tag(note=WORLD.signed(WORLD.leaves, 8)))
+        self.verify(1, "MALFORMED\n", WORLD.repeated_tag(2, 0))
+        self.verify(1, "MALFORMED\n", WORLD.repeated_tag(0, 1, [RECORDS[0], b"no record"]))
+        self.verify(1, "MALFORMED\n", WORLD.repeated_tag(0, 1, [RECORDS[0], RECORDS[2] + b"x"]))
+
+    def test_only_keys_of_the_log_count(self):
+        leaves = [tlog.leaf_hash(entry) for entry in RECORDS]
+        stranger = tlog.Key(WORLD.key.name, tlog.ED25519, hashlib.sha256(b"stranger").digest())
+        for key in (WORLD.promise_key, WORLD.monitor, stranger):
+            note = WORLD.signed(leaves, 3, key)
+            self.verify(1, "BAD SIGNATURE\n", WORLD.repeated_tag(note=note))
+        other = World(origin="other.example")
+        self.verify(1, "UNKNOWN LOG\n", other.repeated_tag())
+
+
 class Observation(Case):
     def test_what_a_monitor_says(self):
         text = WORLD.observation(note=WORLD.signed(WORLD.leaves, 8))
@@ -298,7 +361,7 @@ class Files(Case):
         self.expect(2, "verify-evidence", "--policy", self.policy)
 
     def test_no_byte_can_be_changed(self):
-        for text in (WORLD.equivocation(3), WORLD.broken_promise()):
+        for text in (WORLD.equivocation(3), WORLD.broken_promise(), WORLD.repeated_tag()):
             good = text.encode()
             paths = [self.write(f"{at}", good[:at] + bytes([good[at] ^ 4]) + good[at + 1:])
                      for at in range(0, len(good), 3)]
@@ -334,6 +397,7 @@ class Files(Case):
             document = file.read()
         verdicts = {"fork": (0, "FORK  "), "witness-equivocation": (0, "WITNESS EQUIVOCATION  "),
                     "promise-broken": (0, "PROMISE BROKEN  "),
+                    "tag-repeated": (0, "TAG REPEATED  "),
                     "observation": (1, "monitor monitor.example says ")}
         for name, text in examples().items():
             self.assertIn(f"```\n{text}```\n", document, name)

@@ -580,7 +580,10 @@ class Starting(Case):
         self.refuses(3, "0x01.*courtroll keygen --type witness", key=self.second_key(kind=1))
         both = [self.w.key_file, self.second_key(name="another.example/w")]
         self.refuses(3, "have one name", key=both)
-        self.refuses(3, "given already", key=[self.w.key_file, self.w.key_file])
+        self.refuses(2, "is given twice", key=[self.w.key_file, self.w.key_file])
+        copy = os.path.join(self.w.dir, "copy.key")
+        shutil.copy2(self.w.key_file, copy)
+        self.refuses(3, "given already", key=[self.w.key_file, copy])
         os.chmod(self.w.key_file, 0o640)
         self.refuses(3, "witness.key")
         os.chmod(self.w.key_file, 0o600)

@@ -1,10 +1,10 @@
 #include "tests/support/byzantine.h"
 
 #include "base/alloc.h"
+#include "evidence/evidence.h"
 #include "monitor/follow.h"
 #include "tests/support/keys.h"
 #include "tests/support/memory_log.h"
-#include "tlog/evidence.h"
 #include "tlog/promise.h"
 
 #include <assert.h>

@@ -7,10 +7,10 @@
 #define SUPPORT_COMPARE_WORLD_H
 
 #include "base/alloc.h"
+#include "evidence/evidence.h"
 #include "monitor/watched_log.h"
 #include "tests/support/keys.h"
 #include "tests/support/memory_log.h"
-#include "tlog/evidence.h"
 #include "tlog/promise.h"
 
 #include <assert.h>

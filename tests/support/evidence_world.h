@@ -4,9 +4,9 @@
 #define SUPPORT_EVIDENCE_WORLD_H
 
 #include "base/ascii.h"
+#include "evidence/evidence.h"
 #include "tests/support/keys.h"
 #include "tests/support/reference.h"
-#include "tlog/evidence.h"
 #include "tlog/promise.h"
 
 #include <setjmp.h>
@@ -26,7 +26,7 @@ enum {
 #define WORLD_OTHER_ORIGIN "other.example"
 #define WORLD_HASH         "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
 
-static struct reference *world_honest, *world_forked;
+static struct reference_tree *world_honest, *world_forked;
 
 /* In the order of world_keys. */
 enum {
@@ -99,7 +99,7 @@ static int world_tear_down(void **state)
 
 /* -- notes and proofs -- */
 
-static inline struct buf world_text(struct reference *tree, size_t size, const char *origin)
+static inline struct buf world_text(struct reference_tree *tree, size_t size, const char *origin)
 {
     struct buf text = BUF_INIT(WORLD_TEXT_MAX);
     struct checkpoint checkpoint = { .size = size, .root = reference_mth(tree, 0, size) };
@@ -118,12 +118,13 @@ static inline struct buf world_sign(struct buf text, const struct signer *signer
     return note;
 }
 
-static inline struct buf world_note(struct reference *tree, size_t size, size_t key, uint64_t time)
+static inline struct buf world_note(struct reference_tree *tree, size_t size, size_t key,
+                                    uint64_t time)
 {
     return world_sign(world_text(tree, size, WORLD_ORIGIN), &world_signers[key], time);
 }
 
-static inline struct proof world_consistency(struct reference *tree, size_t from, size_t to)
+static inline struct proof world_consistency(struct reference_tree *tree, size_t from, size_t to)
 {
     struct reference_source state = { tree, to, 0, SIZE_MAX };
     struct merkle_source source = reference_source(&state);
@@ -133,7 +134,7 @@ static inline struct proof world_consistency(struct reference *tree, size_t from
     return proof;
 }
 
-static inline struct proof world_inclusion(struct reference *tree, size_t index, size_t size)
+static inline struct proof world_inclusion(struct reference_tree *tree, size_t index, size_t size)
 {
     struct reference_source state = { tree, size, 0, SIZE_MAX };
     struct merkle_source source = reference_source(&state);
@@ -238,11 +239,11 @@ static inline void world_extend(struct buf *file)
 static inline void world_relabel(const struct buf *file)
 {
     static const char *const kinds[] = { "fork", "witness-equivocation", "promise-broken",
-                                         "observation" };
+                                         "tag-repeated", "observation" };
     struct span rest = buf_span(file), line;
     assert_true(span_take_until(&rest, '\n', &line));
     assert_true(span_take_until(&rest, '\n', &line));
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         struct buf other = BUF_INIT(WORLD_TEXT_MAX);
         struct evidence_verdict verdict;
         buf_putf(&other, "courtroll evidence v1\n%s\n", kinds[i]);

@@ -27,6 +27,7 @@ struct follow_world {
     struct tiles_memory_disk *archive_disk;
     struct tiles *archive;
     struct span trusted;
+    const struct record_options *records; /* or NULL */
     const atomic_bool *is_stopping;
     struct monitor_time (*now)(void *ctx);
     void *now_ctx;
@@ -96,6 +97,7 @@ static inline enum err_code follow_world_try_open(struct follow_world *world)
                                       .scan_threads = 1,
                                       .is_stopping = world->is_stopping,
                                       .trusted = world->trusted,
+                                      .records = world->records,
                                       .now = world->now,
                                       .ctx = world->now_ctx };
     return rc == E_OK ? follow_open(&world->follow, &options, &world->err) : rc;

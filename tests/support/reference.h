@@ -15,19 +15,19 @@ enum {
     REFERENCE_LEAVES_MAX = 512
 };
 
-struct reference {
+struct reference_tree {
     size_t count;
     struct hash leaves[REFERENCE_LEAVES_MAX];
     bool is_known[REFERENCE_LEAVES_MAX + 1][REFERENCE_LEAVES_MAX + 1];
     struct hash known[REFERENCE_LEAVES_MAX + 1][REFERENCE_LEAVES_MAX + 1]; /* MTH(D[lo:hi]) */
 };
 
-static inline struct reference *reference_new(void)
+static inline struct reference_tree *reference_new(void)
 {
-    return NEW(struct reference);
+    return NEW(struct reference_tree);
 }
 
-static inline void reference_add(struct reference *tree, struct span entry)
+static inline void reference_add(struct reference_tree *tree, struct span entry)
 {
     assert(tree->count < REFERENCE_LEAVES_MAX);
     struct span parts[] = { span_of("\x00", 1), entry };
@@ -35,9 +35,9 @@ static inline void reference_add(struct reference *tree, struct span entry)
 }
 
 /* `count` entries of one byte each: 0, 1, ... 255, 0, ... */
-static inline struct reference *reference_of_bytes(size_t count)
+static inline struct reference_tree *reference_of_bytes(size_t count)
 {
-    struct reference *tree = reference_new();
+    struct reference_tree *tree = reference_new();
     for (size_t i = 0; i < count; i++) {
         uint8_t byte = (uint8_t)i;
         reference_add(tree, span_of(&byte, 1));
@@ -62,7 +62,7 @@ static inline uint64_t reference_split(uint64_t n)
 }
 
 /* MTH(D[lo:hi]). */
-static inline struct hash reference_mth(struct reference *tree, size_t lo, size_t hi)
+static inline struct hash reference_mth(struct reference_tree *tree, size_t lo, size_t hi)
 {
     assert(hi <= tree->count);
     if (lo == hi) {
@@ -88,8 +88,8 @@ static inline void reference_push(struct proof *proof, struct hash hash)
 }
 
 /* PATH(m, D[lo:hi]), m counted from 0. */
-static inline void reference_path(struct proof *out, struct reference *tree, size_t m, size_t lo,
-                                  size_t hi)
+static inline void reference_path(struct proof *out, struct reference_tree *tree, size_t m,
+                                  size_t lo, size_t hi)
 {
     if (hi - lo == 1) {
         return;
@@ -105,7 +105,7 @@ static inline void reference_path(struct proof *out, struct reference *tree, siz
 }
 
 /* SUBPROOF(m, D[lo:hi], b), where m is the end of the old tree, counted from 0. */
-static inline void reference_subproof(struct proof *out, struct reference *tree, size_t m,
+static inline void reference_subproof(struct proof *out, struct reference_tree *tree, size_t m,
                                       size_t lo, size_t hi, bool is_known)
 {
     if (m == hi) {
@@ -125,8 +125,9 @@ static inline void reference_subproof(struct proof *out, struct reference *tree,
 }
 
 /* SUBTREE_SUBPROOF(start, end, D[lo:hi], b), start and end counted from 0. */
-static inline void reference_subtree_proof(struct proof *out, struct reference *tree, size_t start,
-                                           size_t end, size_t lo, size_t hi, bool is_known)
+static inline void reference_subtree_proof(struct proof *out, struct reference_tree *tree,
+                                           size_t start, size_t end, size_t lo, size_t hi,
+                                           bool is_known)
 {
     if (start == lo && end == hi) {
         if (!is_known) {
@@ -150,7 +151,7 @@ static inline void reference_subtree_proof(struct proof *out, struct reference *
 
 /* A source of the nodes that are complete at `size`: it aborts when asked for another one. */
 struct reference_source {
-    struct reference *tree;
+    struct reference_tree *tree;
     size_t size;
     size_t gets;    /* counts up */
     size_t fail_at; /* the get with this number fails; SIZE_MAX for none */

@@ -42,7 +42,7 @@ struct vantage_world {
     struct signer key, promise_keys[WORLD_LOGS];
 };
 
-/* So that the promises' stub finds the memory: one world at a time. */
+/* So that what stands for the real one here finds the memory: one world at a time. */
 static struct vantage_world *the_world;
 
 bool note_memory_contradiction(struct note_memory *memory, struct buf *note)

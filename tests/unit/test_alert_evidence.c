@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "base/ascii.h"
+#include "evidence/evidence.h"
 #include "tests/support/alert_world.h"
-#include "tlog/evidence.h"
 
 #define ORIGIN "log.example.org/1"
 

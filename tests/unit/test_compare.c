@@ -258,9 +258,7 @@ static void a_witness_is_blamed_by_a_note_that_is_kept(void **state)
             compare_world_note(world, world->honest, kept, (const uint64_t[]){ 0, 0, NOW });
         compare_world_hold(world, 40, NULL);
         compare_tree(world->honest, kept, NULL, kept == 40 ? COMPARE_SAME : COMPARE_CONSISTENT);
-        assert_int_equal(witness_memory_add(world->log, "log", buf_span(&note), &outcome.verdict,
-                                            NOW, &err),
-                         E_OK);
+        assert_int_equal(witness_memory_add(world->log, "log", buf_span(&note), NOW, &err), E_OK);
         compare_tree(world->forked, 30, (const uint64_t[]){ NOW, 0, NOW - 100 },
                      COMPARE_CONTRADICTION);
         assert_int_equal(equivocations("w2"), 1);

@@ -161,6 +161,29 @@ static void ed25519_refuses_every_flipped_bit(void **state)
     signing_key_free(key);
 }
 
+/* A thread keeps what it verified with last. Keys and messages in every order, good and bad mixed. */
+static void ed25519_verifies_with_the_key_given_whichever_came_before(void **state)
+{
+    (void)state;
+    enum {
+        KEYS = 3
+    };
+    static const char *const messages[KEYS] = { "first", "second", "third" };
+    struct ed25519_public public[KEYS];
+    struct ed25519_signature signatures[KEYS];
+    for (size_t i = 0; i < KEYS; i++) {
+        struct signing_key *key = signing_key_generate();
+        public[i] = signing_key_public(key);
+        signatures[i] = keys_sign(key, span_of_str(messages[i]));
+        signing_key_free(key);
+    }
+    for (size_t round = 0; round < 4 * KEYS * KEYS * KEYS; round++) {
+        size_t by = round % KEYS, of = round / KEYS % KEYS, with = round / KEYS / KEYS % KEYS;
+        assert_int_equal(ed25519_verify(&public[by], span_of_str(messages[of]), &signatures[with]),
+                         by == of && of == with);
+    }
+}
+
 /* S + L verifies in the group as S does; RFC 8032 5.1.7 says that it must be refused, or a
  * signature had two spellings. */
 static void ed25519_refuses_a_scalar_that_is_not_reduced(void **state)
@@ -386,6 +409,7 @@ int main(void)
         cmocka_unit_test(sha256_contexts_are_not_shared_by_threads),
         cmocka_unit_test(ed25519_gives_the_signatures_of_rfc_8032),
         cmocka_unit_test(ed25519_refuses_every_flipped_bit),
+        cmocka_unit_test(ed25519_verifies_with_the_key_given_whichever_came_before),
         cmocka_unit_test(ed25519_refuses_a_scalar_that_is_not_reduced),
         cmocka_unit_test(ed25519_points_of_small_order_are_known),
         cmocka_unit_test(ed25519_key_of_small_order_lets_anyone_sign),

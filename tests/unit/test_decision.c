@@ -30,7 +30,7 @@ static int make_trees(void **state)
 {
     (void)state;
     for (int t = 0; t < 2; t++) {
-        struct reference *tree = reference_of_bytes(SIZES);
+        struct reference_tree *tree = reference_of_bytes(SIZES);
         if (t == 1) {
             tree->leaves[0].bytes[0] ^= 1;
         }
@@ -234,9 +234,9 @@ static void decide_looks_at_the_clock_last(void **state)
 /* -- the conversation -- */
 
 /* Leaf hashes are given as they are: 2a, i, and zeros. */
-static struct reference *conversation_tree(void)
+static struct reference_tree *conversation_tree(void)
 {
-    struct reference *tree = reference_new();
+    struct reference_tree *tree = reference_new();
     for (uint8_t i = 0; i < 8; i++) {
         struct hash leaf = { { 0x2a, i } };
         tree->leaves[tree->count++] = leaf;
@@ -255,7 +255,7 @@ struct step {
 
 static void talk(const struct step *steps, size_t count)
 {
-    struct reference *tree = conversation_tree();
+    struct reference_tree *tree = conversation_tree();
     struct origin_state held = origin_state_new();
     for (size_t i = 0; i < count; i++) {
         const struct step *step = &steps[i];

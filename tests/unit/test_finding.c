@@ -31,6 +31,7 @@ static void codes_are_those_documented(void **state)
         "fork",
         "witness-equivocation",
         "promise-broken",
+        "tag-repeated",
         "bad-signature",
         "no-quorum",
         "stale-cosignature",
@@ -45,6 +46,15 @@ static void codes_are_those_documented(void **state)
         "growth",
         "withheld",
         "unreachable",
+        "bad-record",
+        "unregistered-key",
+        "sealed-overdue",
+        "case-gap",
+        "case-order",
+        "case-after-closed",
+        "case-time-backwards",
+        "case-filed-twice",
+        "case-count",
         "drill",
         "heartbeat",
     };
@@ -59,14 +69,18 @@ static void provable_codes_are_critical_and_stay(void **state)
     (void)state;
     for (int i = 0; i < FINDING_COUNT; i++) {
         const struct finding_kind *kind = finding_kind((enum finding_code)i);
-        bool is_provable =
-            i == FINDING_FORK || i == FINDING_WITNESS_EQUIVOCATION || i == FINDING_PROMISE_BROKEN;
+        bool is_provable = i == FINDING_FORK || i == FINDING_WITNESS_EQUIVOCATION ||
+                           i == FINDING_PROMISE_BROKEN || i == FINDING_TAG_REPEATED;
+        bool is_of_record = i >= FINDING_BAD_RECORD && i <= FINDING_CASE_COUNT;
         assert_int_equal(kind->is_provable, is_provable);
         assert_true(!is_provable || kind->severity == FINDING_CRITICAL);
         assert_true(!is_provable || !kind->is_transient);
         bool is_info = kind->severity == FINDING_INFO;
         assert_int_equal(is_info, i == FINDING_DRILL || i == FINDING_HEARTBEAT);
-        assert_true(is_provable || is_info || kind->is_transient);
+        assert_true(is_provable || is_info || kind->is_transient || is_of_record);
+        /* What may still be put right on a log that only grows. */
+        bool is_curable = i == FINDING_SEALED_OVERDUE || i == FINDING_CASE_GAP;
+        assert_true(!is_of_record || kind->is_transient == is_curable);
     }
 }
 

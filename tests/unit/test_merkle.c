@@ -18,7 +18,7 @@ enum {
 
 #define assert_hash_equal(a, b) assert_memory_equal((a)->bytes, (b)->bytes, HASH_BYTES)
 
-static struct reference *tree;
+static struct reference_tree *tree;
 
 static int make_tree(void **state)
 {
@@ -366,10 +366,10 @@ static void append_works_up_to_the_largest_size(void **state)
 }
 
 /* The leaves stand in one line, as `hex` words. */
-static struct reference *shared_leaves(void)
+static struct reference_tree *shared_leaves(void)
 {
     struct span line = shared_lines("Leaves (hex): ", 1);
-    struct reference *leaves = reference_new();
+    struct reference_tree *leaves = reference_new();
     struct span before, word;
     struct err err;
     while (span_take_until(&line, '`', &before) && span_take_until(&line, '`', &word)) {
@@ -384,7 +384,7 @@ static struct reference *shared_leaves(void)
     return leaves;
 }
 
-static void check_shared_range(struct reference *leaves, uint64_t from, uint64_t to,
+static void check_shared_range(struct reference_tree *leaves, uint64_t from, uint64_t to,
                                struct hash expected)
 {
     struct reference_source nodes = { leaves, leaves->count, 0, SIZE_MAX };
@@ -398,7 +398,7 @@ static void check_shared_range(struct reference *leaves, uint64_t from, uint64_t
 static void the_classic_leaves_hash_to_the_shared_nodes_and_roots(void **state)
 {
     (void)state;
-    struct reference *leaves = shared_leaves();
+    struct reference_tree *leaves = shared_leaves();
     struct span nodes = shared_lines("node(level.index)", 17);
     for (unsigned level = 0; level <= 3; level++) {
         for (unsigned index = 0; index < 8u >> level; index++) {

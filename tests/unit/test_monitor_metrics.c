@@ -273,7 +273,7 @@ static void heartbeats_come_when_due_whatever_is_restarted(void **state)
     look(86400);
     assert_int_equal(heartbeats(&alert), 1);
     assert_non_null(strstr(alert.summary, "1234 entries looked at in the last 24 h"));
-    assert_non_null(strstr(alert.summary, "0 alerts open"));
+    assert_non_null(strstr(alert.summary, "Open alerts: 0"));
     assert_int_equal(heartbeat_last_s(world.parts.heartbeat), WORLD_NOW_S + 86400);
     alert_book_count(world.parts.alerts, open);
     assert_int_equal(open[FINDING_INFO], 0);

@@ -633,22 +633,22 @@ static void a_checkpoint_is_judged_line_by_line(void **state)
     policy_free(policy);
 }
 
-static void a_checkpoint_is_no_later_than_its_earliest_quorum(void **state)
+static void a_checkpoint_bounds_time_by_its_quorums(void **state)
 {
     (void)state;
     static const struct {
         const char *quorum;
-        uint64_t expected;
+        uint64_t no_later_than, after;
     } cases[] = {
-        { "quorum a\n", 400 },
-        { "group g any a b c\nquorum g\n", 100 },
-        { "group g 2 a b c\nquorum g\n", 300 },
-        { "group g all a b c\nquorum g\n", 400 },
-        { "group g any b c\ngroup h all a g\nquorum h\n", 400 },
-        { "group g all a b\ngroup h any g c\nquorum h\n", 300 },
-        { "quorum d\n", 0 }, /* it did not cosign */
-        { "group g 4 a b c d\nquorum g\n", 0 },
-        { "quorum none\n", 0 }, /* asks for no time */
+        { "quorum a\n", 400, 400 },
+        { "group g any a b c\nquorum g\n", 100, 400 },
+        { "group g 2 a b c\nquorum g\n", 300, 300 },
+        { "group g all a b c\nquorum g\n", 400, 100 },
+        { "group g any b c\ngroup h all a g\nquorum h\n", 400, 300 },
+        { "group g all a b\ngroup h any g c\nquorum h\n", 300, 300 },
+        { "quorum d\n", 0, 0 }, /* it did not cosign */
+        { "group g 4 a b c d\nquorum g\n", 0, 0 },
+        { "quorum none\n", 0, 0 }, /* asks for no time */
     };
     struct span text = span_of_str(checkpoint_text);
     struct buf note = BUF_INIT(TEXT_MAX);
@@ -666,7 +666,8 @@ static void a_checkpoint_is_no_later_than_its_earliest_quorum(void **state)
         struct policy_verdict verdict;
         struct err err;
         assert_int_equal(policy_open_checkpoint(policy, &verdict, buf_span(&note), &err), E_OK);
-        assert_int_equal(policy_no_later_than(policy, &verdict), cases[i].expected);
+        assert_int_equal(policy_no_later_than(policy, &verdict), cases[i].no_later_than);
+        assert_int_equal(policy_sequenced_after(policy, &verdict), cases[i].after);
         policy_free(policy);
     }
     buf_clear(&note);
@@ -790,7 +791,7 @@ int main(void)
         cmocka_unit_test(the_rule_is_told_in_words),
         cmocka_unit_test(random_policies_agree_with_brute_force),
         cmocka_unit_test(a_checkpoint_is_judged_line_by_line),
-        cmocka_unit_test(a_checkpoint_is_no_later_than_its_earliest_quorum),
+        cmocka_unit_test(a_checkpoint_bounds_time_by_its_quorums),
         cmocka_unit_test(a_checkpoint_without_its_log_is_refused),
         cmocka_unit_test(a_bad_line_of_the_log_refuses_the_checkpoint),
         cmocka_unit_test(any_of_two_logs_with_one_origin_will_do),

@@ -22,7 +22,7 @@ enum {
 
 #define assert_hash_equal(a, b) assert_memory_equal((a)->bytes, (b)->bytes, HASH_BYTES)
 
-static struct reference *tree;
+static struct reference_tree *tree;
 
 static int make_tree(void **state)
 {
@@ -1010,9 +1010,9 @@ static void proofs_in_the_classic_trees_are_those_of_the_tables(void **state)
 }
 
 /* The 300 entries "record 0" .. "record 299". */
-static struct reference *records(void)
+static struct reference_tree *records(void)
 {
-    struct reference *log = reference_new();
+    struct reference_tree *log = reference_new();
     for (int i = 0; i < 300; i++) {
         char entry[16];
         snprintf(entry, sizeof entry, "record %d", i);
@@ -1032,7 +1032,7 @@ static struct proof proof_of_words(const char *text)
     return proof;
 }
 
-static void check_record_proof(struct reference *log, enum kind kind, size_t start, size_t end,
+static void check_record_proof(struct reference_tree *log, enum kind kind, size_t start, size_t end,
                                const char *node, const char *words)
 {
     struct claim claim = { start,
@@ -1057,7 +1057,7 @@ static void check_record_proof(struct reference *log, enum kind kind, size_t sta
 static void proofs_in_a_log_of_300_records_are_those_of_the_vectors(void **state)
 {
     (void)state;
-    struct reference *log = records();
+    struct reference_tree *log = records();
     check_record_proof(log, CONSISTENCY, 0, 256, NULL,
                        "uwaa/GEGqF4PM03Df+GfKIyZ5+fHBsK9y3f1tqCMyf8=");
     check_record_proof(log, INCLUSION, 299, 300, NULL,
@@ -1080,7 +1080,7 @@ static void proofs_in_a_log_of_300_records_are_those_of_the_vectors(void **state
     mem_free(log);
 }
 
-static void assert_root(struct reference *log, size_t size, struct hash expected)
+static void assert_root(struct reference_tree *log, size_t size, struct hash expected)
 {
     struct hash found = reference_mth(log, 0, size);
     assert_hash_equal(&found, &expected);
@@ -1090,7 +1090,7 @@ static void the_log_of_records_has_the_shared_roots(void **state)
 {
     (void)state;
     struct span roots = shared_lines("root(256)", 1);
-    struct reference *log = records();
+    struct reference_tree *log = records();
     assert_root(log, 256, vectors_hash_of(roots, "root(256)"));
     assert_root(log, 300, vectors_hash_of(roots, "root(300)"));
     mem_free(log);
@@ -1101,7 +1101,7 @@ static void the_shared_log_has_its_roots_and_its_proof(void **state)
     (void)state;
     struct span words = shared_lines("entries: one", 1), word;
     struct span roots = shared_lines("size root", 7);
-    struct reference *log = reference_new();
+    struct reference_tree *log = reference_new();
     vectors_take_word(&words, &word);
     while (vectors_take_word(&words, &word) && word.data[0] != '(') {
         reference_add(log, word);

@@ -1,4 +1,4 @@
-#include "cli/receipt_check.h"
+#include "tlog/receipt_check.h"
 
 #include "tests/support/files.h"
 #include "tests/support/log_dir.h"

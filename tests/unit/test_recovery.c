@@ -7,6 +7,7 @@
 #include "tests/support/entries.h"
 #include "tests/support/files.h"
 #include "tests/support/log_check.h"
+#include "tests/support/tagged_entries.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -146,7 +147,9 @@ static void check_recovery(struct log *log)
 {
     struct recovered *recovered = NEW(struct recovered);
     uint64_t size = edge_size(&log->edge);
-    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, NULL, &err), E_OK);
+    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, RECOVERY_RECENT_LEAVES, NULL,
+                                  &err),
+                     E_OK);
     assert_edge_equal(&recovered->edge, &log->edge);
     assert_int_equal(recovered->stored, size / TILE_WIDTH * TILE_WIDTH);
     assert_true(recovered->replayed_from <= recovered->stored);
@@ -160,7 +163,8 @@ static void check_recovery(struct log *log)
 static void check_corrupt(struct log *log)
 {
     struct recovered *recovered = NEW(struct recovered);
-    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, NULL, &err),
+    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, RECOVERY_RECENT_LEAVES, NULL,
+                                  &err),
                      E_CORRUPT);
     mem_free(recovered);
 }
@@ -372,7 +376,9 @@ static void recovery_of_a_large_log_needs_its_upper_tiles(void **state)
     check_damage_is_found(log, "tile/0/256");
     damage(log->tiles, "tile/0/000", DAMAGE_GONE, 0);
     struct recovered *recovered = NEW(struct recovered);
-    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, false, NULL, &err), E_OK);
+    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, RECOVERY_RECENT_NONE, NULL,
+                                  &err),
+                     E_OK);
     assert_edge_equal(&recovered->edge, &log->edge);
     assert_int_equal(recovered->recent.young.used, 0); /* not asked for */
     recovered_clear(recovered);
@@ -418,7 +424,9 @@ static void recovery_that_cannot_write_can_be_run_again(void **state)
         grow_to(log, 700, 50);
         tiles_memory_disk_fault(log->tiles_disk, faults[i]);
         struct recovered *recovered = NEW(struct recovered);
-        assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, NULL, &err), E_IO);
+        assert_int_equal(recovery_run(recovered, log->journal, log->tiles, RECOVERY_RECENT_LEAVES,
+                                      NULL, &err),
+                         E_IO);
         mem_free(recovered);
         tiles_memory_disk_fault(log->tiles_disk, STORE_FAULT_NONE);
         check_recovery(log);
@@ -481,7 +489,9 @@ static void write_unstored(struct log *log, const struct recovered *recovered)
 static void check_crash_before_room(struct log *log, struct small_tiles *small)
 {
     struct recovered *recovered = NEW(struct recovered);
-    assert_int_equal(recovery_run(recovered, log->journal, &small->base, true, NULL, &err), E_OK);
+    assert_int_equal(recovery_run(recovered, log->journal, &small->base, RECOVERY_RECENT_LEAVES,
+                                  NULL, &err),
+                     E_OK);
     assert_int_equal(recovered->unstored_err.code, E_UNAVAILABLE);
     assert_edge_equal(&recovered->edge, &log->edge);
     assert_int_equal(recovered->stored % TILE_WIDTH, 0);
@@ -548,7 +558,8 @@ static void recovery_needs_one_replay_for_all_that_is_wanted(void **state)
             recovery_sizes_add(&wanted, wanted_of[i][j]);
         }
         struct recovered *recovered = NEW(struct recovered);
-        assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, &wanted, &err),
+        assert_int_equal(recovery_run(recovered, log->journal, log->tiles, RECOVERY_RECENT_LEAVES,
+                                      &wanted, &err),
                          E_OK);
         const struct journal_ops *ops = log->journal->ops;
         struct journal_ops without_replay = *ops;
@@ -587,7 +598,9 @@ static void recovery_finds_trees_that_were_not_wanted(void **state)
     grow_to(log, 300, 90);
     struct recovery_sizes wanted = { .count = 1, .sizes = { 1000 } };
     struct recovered *recovered = NEW(struct recovered);
-    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, true, &wanted, &err), E_OK);
+    assert_int_equal(recovery_run(recovered, log->journal, log->tiles, RECOVERY_RECENT_LEAVES,
+                                  &wanted, &err),
+                     E_OK);
     assert_int_equal(recovered_edge_at(recovered, edge, 299, log->journal, log->tiles, &err), E_OK);
     assert_int_equal(edge_size(edge), 299);
     assert_int_equal(recovered_edge_at(recovered, edge, 1000, log->journal, log->tiles, &err),
@@ -597,6 +610,54 @@ static void recovery_finds_trees_that_were_not_wanted(void **state)
     edge_clear(edge);
     mem_free(edge);
     log_free(log);
+}
+
+/* One commit of records, whose tags are their indices but for one that repeats the first. */
+static void commit_tagged(struct log *log, uint64_t count)
+{
+    struct buf entries = BUF_INIT(COMMIT_BYTES_MAX), entry = BUF_INIT(ENTRY_BYTES_MAX);
+    uint64_t first = edge_size(&log->edge);
+    for (uint64_t i = first; i < first + count; i++) {
+        buf_reset(&entry);
+        tagged_entries_put(&entry, i == first + 5 ? first : i, i);
+        struct hash leaf = merkle_leaf_hash(buf_span(&entry));
+        bundle_put_entry(&entries, buf_span(&entry));
+        edge_append(&log->edge, buf_span(&entry), &leaf, write_tile, log);
+    }
+    struct journal_record record = { first, first + count, edge_root(&log->edge),
+                                     buf_span(&entries) };
+    assert_int_equal(journal_reserve(log->journal, entries.len, &err), E_OK);
+    assert_int_equal(journal_append(log->journal, &record, &err), E_OK);
+    buf_clear(&entries);
+    buf_clear(&entry);
+}
+
+static void recovery_remembers_tags_when_asked_to(void **state)
+{
+    (void)state;
+    struct recovered *recovered = NEW(struct recovered);
+    for (int has_tags = 0; has_tags < 2; has_tags++) {
+        struct log *log = log_new(false);
+        commit_tagged(log, 200);
+        commit_tagged(log, 100);
+        assert_int_equal(recovery_run(recovered, log->journal, log->tiles,
+                                      has_tags ? RECOVERY_RECENT_LEAVES_AND_TAGS
+                                               : RECOVERY_RECENT_LEAVES,
+                                      NULL, &err),
+                         E_OK);
+        assert_int_equal(recovered->replayed_from, 0);
+        for (uint64_t i = 0; i < 300; i++) {
+            struct hash tag = tagged_entries_tag(i);
+            uint64_t index;
+            bool is_repeated = i == 5 || i == 205; /* of those the tag of 0 and of 200 was taken */
+            assert_int_equal(recent_find_tag(&recovered->recent, &tag, &index),
+                             has_tags && !is_repeated);
+            assert_true(!has_tags || is_repeated || index == i);
+        }
+        recovered_clear(recovered);
+        log_free(log);
+    }
+    mem_free(recovered);
 }
 
 int main(void)
@@ -616,6 +677,7 @@ int main(void)
         cmocka_unit_test(recovery_on_a_full_disk_hands_the_missing_tiles_out),
         cmocka_unit_test(recovery_needs_one_replay_for_all_that_is_wanted),
         cmocka_unit_test(recovery_finds_trees_that_were_not_wanted),
+        cmocka_unit_test(recovery_remembers_tags_when_asked_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

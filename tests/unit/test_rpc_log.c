@@ -43,6 +43,7 @@ struct fixture {
     struct rpc_log *log;
     enum fault fault;
     uint64_t size;
+    size_t certificate_count;
     bool was_witnessed, was_promised;
     pthread_mutex_t lock; /* guards pending */
     struct pending pending[PENDING_MAX];
@@ -133,6 +134,13 @@ static void on_append(void *ctx, struct rpc_call *call, struct span message)
     assert_non_null(request);
     fixture->was_witnessed = request->wait == COURTROLL__V1__WAIT__WITNESSED;
     fixture->was_promised = request->promise != 0;
+    fixture->certificate_count = request->n_certificates;
+    for (size_t i = 0; i < request->n_certificates; i++) { /* entries, last first */
+        const ProtobufCBinaryData *entry = &request->entries[request->n_entries - 1 - i];
+        assert_int_equal(request->certificates[i].len, entry->len);
+        assert_true(entry->len == 0 ||
+                    memcmp(request->certificates[i].data, entry->data, entry->len) == 0);
+    }
     if (fixture->fault == FAULT_REFUSE) {
         rpc_fail(call, E_MALFORMED, "entry 3: too long");
     } else if (fixture->fault == FAULT_NOT_PROTOBUF) {
@@ -352,16 +360,19 @@ static void append_carries_entries_of_every_length(void **state)
         COUNT = sizeof lengths / sizeof lengths[0]
     };
     struct fixture fixture;
-    struct span entries[COUNT];
+    struct span entries[COUNT], certificates[COUNT];
     struct err err;
     start(&fixture, FAULT_NONE);
     for (size_t i = 0; i < COUNT; i++) {
         bytes[0] = (uint8_t)i;
         entries[i] = span_of(bytes, lengths[i]);
+        certificates[COUNT - 1 - i] = entries[i];
     }
-    for (int flags = 0; flags < 4; flags++) {
+    for (int flags = 0; flags < 8; flags++) {
         const struct rpc_log_append request = { .entries = entries,
                                                 .entry_count = COUNT,
+                                                .certificates =
+                                                    (flags & 4) != 0 ? certificates : NULL,
                                                 .wants_witnessed = (flags & 1) != 0,
                                                 .wants_promise = (flags & 2) != 0 };
         struct rpc_log_append_reply answer;
@@ -373,6 +384,7 @@ static void append_carries_entries_of_every_length(void **state)
             assert_int_equal(answer.entries[i].index, (uint64_t)flags * COUNT + i);
             assert_true(span_is_str(answer.entries[i].proof, flags & 1 ? "proof" : ""));
         }
+        assert_int_equal(fixture.certificate_count, (flags & 4) != 0 ? COUNT : 0);
         assert_int_equal(answer.is_witnessed, flags & 1);
         assert_true(span_is_str(answer.promise, flags & 2 ? "promise" : ""));
         rpc_log_append_reply_clear(&answer);

@@ -2,8 +2,8 @@
 #include "monitor/self_test.h"
 
 #include "base/ascii.h"
+#include "evidence/evidence.h"
 #include "monitor/drill_log.h"
-#include "tlog/evidence.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

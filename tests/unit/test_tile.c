@@ -359,7 +359,7 @@ enum {
 static void every_node_is_found_in_its_tile(void **state)
 {
     (void)state;
-    struct reference *tree = reference_of_bytes(LEAVES);
+    struct reference_tree *tree = reference_of_bytes(LEAVES);
     struct hash level_1[2] = { reference_mth(tree, 0, 256), reference_mth(tree, 256, 512) };
     for (uint8_t level = 0; level <= 9; level++) {
         for (uint64_t index = 0; index < (uint64_t)LEAVES >> level; index++) {
@@ -402,7 +402,7 @@ static void places_of_nodes_in_huge_trees_cover_the_same_entries(void **state)
 static void the_root_of_a_tile_of_any_width_is_that_of_the_rfc(void **state)
 {
     (void)state;
-    struct reference *tree = reference_of_bytes(TILE_WIDTH);
+    struct reference_tree *tree = reference_of_bytes(TILE_WIDTH);
     for (size_t width = 1; width <= TILE_WIDTH; width++) {
         struct hash found = tile_root(span_of(tree->leaves, width * HASH_BYTES));
         struct hash expected = reference_mth(tree, 0, width);
@@ -414,7 +414,7 @@ static void the_root_of_a_tile_of_any_width_is_that_of_the_rfc(void **state)
 static void a_node_of_a_partial_tile_needs_only_its_own_hashes(void **state)
 {
     (void)state;
-    struct reference *tree = reference_of_bytes(TILE_WIDTH);
+    struct reference_tree *tree = reference_of_bytes(TILE_WIDTH);
     for (uint16_t count = 1; count <= TILE_WIDTH; count *= 2) {
         for (uint16_t first = 0; first + count <= TILE_WIDTH; first = (uint16_t)(first + count)) {
             size_t len = (size_t)(first + count) * HASH_BYTES;

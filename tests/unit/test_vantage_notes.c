@@ -2,9 +2,9 @@
 #include "base/alloc.h"
 #include "monitor/vantage.h"
 
+#include "evidence/evidence.h"
 #include "tests/support/tree_log.h"
 #include "tlog/cosign_file.h"
-#include "tlog/evidence.h"
 #include "tlog/peer_notes.h"
 #include "tlog/promise.h"
 #include "tlog/receipt.h"
