@@ -11,6 +11,7 @@ struct prove {
     struct log_fetch_entry entry;
     const char *out;
     const char *anchor_out; /* NULL: none is asked for */
+    const char *entry_out;  /* likewise */
     bool is_earliest;       /* asked for */
 };
 
@@ -132,6 +133,19 @@ static enum err_code write_anchor(const struct prove *prove, struct found *found
     return rc;
 }
 
+static enum err_code write_entry(const struct prove *prove, const struct checkpoint *latest,
+                                 struct err *err)
+{
+    struct buf entry = BUF_INIT(ENTRY_BYTES_MAX);
+    enum err_code rc = log_fetch_bytes(&prove->address, latest->size, &latest->root,
+                                       prove->entry.index, &entry, err);
+    if (rc == E_OK) {
+        rc = file_replace(prove->entry_out, 0644, buf_span(&entry), err);
+    }
+    buf_clear(&entry);
+    return rc;
+}
+
 static int write_proof(struct prove *prove, struct found *found)
 {
     struct err err;
@@ -145,6 +159,9 @@ static int write_proof(struct prove *prove, struct found *found)
     }
     if (rc == E_OK && prove->anchor_out != NULL) {
         rc = write_anchor(prove, found, &latest, &err);
+    }
+    if (rc == E_OK && prove->entry_out != NULL) {
+        rc = write_entry(prove, &latest, &err);
     }
     if (rc == E_OK) {
         struct buf receipt = BUF_INIT(PROOF_FILE_BYTES_MAX);
@@ -249,6 +266,10 @@ static int run(int argc, char **argv)
           .help = "where the last anchor before the entry goes, which shows after when the\n"
                   "entry was sequenced; http(s) and file: only",
           .text = &prove.anchor_out },
+        { .name = "entry-out",
+          .argument = "FILE",
+          .help = "where the entry itself goes, checked; http(s) and file: only",
+          .text = &prove.entry_out },
         COMMAND_OPTIONS_TLS(&prove.address),
         COMMAND_OPTION_JSON(&prove.output),
     };
@@ -261,10 +282,13 @@ static int run(int argc, char **argv)
         return command_usage_error(&prove_command, "give one of --index and --entry");
     }
     code = read_inputs(&prove, log, policy_path, entry_path);
-    bool needs_files = prove.is_earliest || prove.anchor_out != NULL;
-    if (code == OUTPUT_DONE && needs_files && prove.address.kind == LOG_ADDRESS_GRPC) {
-        code = command_usage_error(&prove_command, "%s needs the log's http(s):// URL",
-                                   prove.is_earliest ? "--earliest" : "--anchor-out");
+    const char *needs_files = prove.is_earliest          ? "--earliest"
+                              : prove.anchor_out != NULL ? "--anchor-out"
+                              : prove.entry_out != NULL  ? "--entry-out"
+                                                         : NULL;
+    if (code == OUTPUT_DONE && needs_files != NULL && prove.address.kind == LOG_ADDRESS_GRPC) {
+        code =
+            command_usage_error(&prove_command, "%s needs the log's http(s):// URL", needs_files);
     } else if (prove.policy != NULL) {
         code = prove_entry(&prove);
     }
@@ -275,7 +299,7 @@ static int run(int argc, char **argv)
 const struct command prove_command = {
     .name = "prove",
     .arguments = "--log LOG --policy P (--index N | --entry FILE) [--earliest]\n"
-                 "--out FILE.tlog-proof [--anchor-out FILE]",
+                 "--out FILE.tlog-proof [--anchor-out FILE] [--entry-out FILE]",
     .summary = "fetch a proof that an entry is in the log",
     .text =
         "Writes a C2SP tlog-proof that 'courtroll verify' checks offline. Over http(s) or file:\n"

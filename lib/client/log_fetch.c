@@ -3,6 +3,7 @@
 #include "client/log_reader.h"
 #include "client/rpc_log.h"
 #include "client/tile_reader.h"
+#include "tlog/bundle.h"
 
 #include <assert.h>
 
@@ -134,6 +135,42 @@ enum err_code log_fetch_older(const struct log_address *address, uint64_t size,
     }
     if (rc == E_OK) {
         rc = older_from_tiles(tiles, size, root, index, out, err);
+    }
+    tile_reader_close(tiles);
+    log_reader_close(reader);
+    return rc;
+}
+
+static enum err_code bytes_from_tiles(struct tile_reader *tiles, uint64_t index, struct buf *out,
+                                      struct err *err)
+{
+    struct buf bundle = BUF_INIT(BUNDLE_BYTES_MAX);
+    struct span entry;
+    enum err_code rc =
+        not_served(tile_reader_get_bundle(tiles, index / TILE_WIDTH, &bundle, err), err);
+    if (rc == E_OK) {
+        rc = bundle_entry(&entry, buf_span(&bundle), (uint16_t)(index % TILE_WIDTH), err);
+    }
+    if (rc == E_OK) {
+        buf_put(out, entry);
+    }
+    buf_clear(&bundle);
+    return rc;
+}
+
+enum err_code log_fetch_bytes(const struct log_address *address, uint64_t size,
+                              const struct hash *root, uint64_t index, struct buf *out,
+                              struct err *err)
+{
+    struct log_reader *reader = NULL;
+    struct tile_reader *tiles = NULL;
+    assert(index < size);
+    enum err_code rc = log_reader_open(&reader, address, err);
+    if (rc == E_OK) {
+        rc = not_served(tile_reader_open(&tiles, reader, size, root, err), err);
+    }
+    if (rc == E_OK) {
+        rc = bytes_from_tiles(tiles, index, out, err);
     }
     tile_reader_close(tiles);
     log_reader_close(reader);

@@ -46,4 +46,10 @@ MUST_USE enum err_code log_fetch_older(const struct log_address *address, uint64
                                        const struct hash *root, uint64_t index,
                                        struct log_fetch_older *out, struct err *err);
 
+/* Appends the bytes of the entry at `index` of the tree of `size` and `root`, checked against the root. Requires index <
+ * size, and `out` to have room for ENTRY_BYTES_MAX. E_UNSUPPORTED over gRPC; else as log_fetch_proof. */
+MUST_USE enum err_code log_fetch_bytes(const struct log_address *address, uint64_t size,
+                                       const struct hash *root, uint64_t index, struct buf *out,
+                                       struct err *err);
+
 #endif

@@ -384,6 +384,16 @@ class Files(Case):
             self.assertEqual(got["index"], 3)
             self.expect(0, "verify", "--policy", self.policy, "--proof", proof, entry)
 
+    def test_prove_writes_the_entry_itself(self):
+        proof = self.path("p.tlog-proof")
+        for log in self.logs:
+            for index in (0, 255, 256, 699):
+                self.expect(0, "prove", "--log", log, "--policy", self.policy, "--index", str(index), "--out",
+                            proof, "--entry-out", self.path("got.entry"))
+                self.assertEqual(self.read("got.entry"), LOG.entries[index])
+        self.expect(2, "prove", "--log", "127.0.0.1:1", "--policy", self.policy, "--index", "3", "--out", proof,
+                    "--entry-out", self.path("got.entry"))
+
     def test_prove_what_is_not_there(self):
         proof = self.path("p.tlog-proof")
         entry = self.write("entry", "never logged")
