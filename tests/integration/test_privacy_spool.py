@@ -154,7 +154,7 @@ class Spool(GateCase):
 
     def test_a_decoy_is_no_different(self):
         real = [freeze(i, is_long=i % 2 == 1) for i in range(RECORDS // 2)]
-        line = self.arguments("--decoys-per-hour", 20000, "--decoy-court", COURT, delay=1)
+        line = self.arguments("--decoys-per-hour", 20000, "--decoy-court", COURT, delay=3)
         with subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--", COURTROLL, *map(str, line)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
