@@ -7,6 +7,7 @@ COURTROLL_BIN names the directory of the built programs.
 """
 import itertools
 import os
+import statistics
 import subprocess
 import sys
 import threading
@@ -22,6 +23,9 @@ from proxy import Proxy  # noqa: E402
 
 RECORDS = 24
 SMALL = 200 # TLS records of frames that are no calls: settings, pings, windows
+# A call may share its TLS record with such frames, and its deadline is written in fewer or more digits: what a record
+# is longer by then has nothing to do with what is in it. The drafts differ by 3,000 bytes.
+BESIDE = 64
 APPLICATION_DATA = 23
 
 
@@ -112,6 +116,11 @@ class Spool(GateCase):
         self.assertEqual(len(calls), 1)
         return calls[0][2:]
 
+    def assert_one_size(self, lengths):
+        """All are alike but for what gRPC sent beside some of them."""
+        self.assertLess(max(lengths) - min(lengths), BESIDE, sorted(lengths))
+        self.assertGreater(lengths.count(statistics.mode(lengths)), len(lengths) / 2, sorted(lengths))
+
     @staticmethod
     def in_order(indices):
         """How many of all pairs are logged in the order in which they were handed over."""
@@ -123,12 +132,12 @@ class Spool(GateCase):
         lines += [freeze(RECORDS + i, is_sealed=False, is_long=i % 2 == 1) for i in range(RECORDS)]
         self.send(lines, delay=1)
         self.log.wait_published(2 * RECORDS + 1)
-        sizes = {length for _, length in self.sealed_calls(RECORDS)}
-        self.assertEqual(len(sizes), 1)
+        sizes = [length for _, length in self.sealed_calls(RECORDS)]
+        self.assert_one_size(sizes)
         # The others go many at a time, on connections where nothing of that size is seen.
         others = [length for one in self.wire.calls().values() if len(one) < RECORDS for _, length in one]
         self.assertGreater(max(others), 4 * max(sizes))
-        self.assertFalse(sizes & set(others))
+        self.assertNotIn(statistics.mode(sizes), others)
         entries = self.sealed_entries()
         self.assertEqual((len(entries), len({len(entry) for entry in entries})), (RECORDS, 1))
 
@@ -166,8 +175,7 @@ class Spool(GateCase):
             receipts = Court.receipts(process.stdout.read().decode())
             self.assertEqual(process.wait(20), 0)
         self.assertEqual(set(receipts), {str(i) for i in range(len(real))}) # nothing is told of decoys
-        calls = self.sealed_calls(RECORDS)
-        self.assertEqual(len({length for _, length in calls}), 1)
+        self.assert_one_size([length for _, length in self.sealed_calls(RECORDS)])
         entries = self.sealed_entries()
         self.assertEqual(len({len(entry) for entry in entries}), 1)
         own = {receipt["leaf_hash"] for receipt in receipts.values()}
