@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# Takes long.
 """Each limit of courtroll-logd gives a clear error and leaves the log intact.
 
 What it asserts is the names of the cases, printed as they run. After every case the log still takes

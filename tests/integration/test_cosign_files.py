@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# Takes long.
 """Witnesses that no network reaches: checkpoints leave as files, cosignatures come back as files.
 
 Everything here is real: courtroll-logd, courtroll-witness, and `courtroll cosign export|sign|import`

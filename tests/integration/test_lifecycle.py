@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# Takes long.
 """Start, stop and the times between: ready line, exit codes, configuration, drain, publication."""
 import contextlib
 import glob

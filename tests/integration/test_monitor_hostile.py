@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# Takes long.
 """A log that attacks its monitor: with bytes that are endless, slow, enormous, or not what they say they are.
 
 Each case has a monitor of its own, which follows the hostile log and an honest one, and asks the hostile one as a

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# Takes long.
 """What others were shown, and what a monitor makes of it: forks, equivocations, broken promises, with
 evidence that convinces a stranger; and no evidence of what an honest log has not done."""
 import glob

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# Takes long.
 """The life of records full of words that exist nowhere else, and a search for those words afterwards: in what every
 program says, in metrics and pages, in the log and all its files, in the spool, in the memory of the submitter, of the
 log and of the monitor. Each search is shown to find what is there.

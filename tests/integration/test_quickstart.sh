@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# Takes long.
 # deploy/quickstart --once, twice on one directory: the second run goes on with what the first has left.
 set -eu
 state=$TMPDIR/quickstart

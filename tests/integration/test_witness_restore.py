@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# Takes long.
 """A witness whose data directory is that of an hour ago signs no second history: the mark file, what
 peers and the log itself have under its key, and `courtroll-witness state` to go on from there.
 

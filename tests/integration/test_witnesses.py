@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# Takes long.
 """The log's side of witnessing, against witnesses that are honest, slow, broken and lying.
 
 fake_witness.py plays them. What must hold: nothing that one of them does delays the others' quorum,
