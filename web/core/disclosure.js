@@ -2,7 +2,6 @@
 
 import * as base64 from "./base64.js";
 import { bigOf, concat, isEqual, uint, unhex, utf8 } from "./bytes.js";
-import { originIsValid } from "./checkpoint.js";
 import { documentCommitment } from "./document.js";
 import * as ed25519 from "./ed25519.js";
 import { FIELD_COUNT, fieldName, fieldNumber, textOfValue, valueOf } from "./field.js";
@@ -20,8 +19,15 @@ const NAMES = ["document", "fields", "format", "origin", "proof", "record", "reg
     "signing_key"];
 const OF_SEALED = ["kind", "minute", "submitter", "certificate", "references"];
 
+// By its first byte: of all that is dropped on the page only a disclosure is JSON.
 export function isDisclosure(bytes) {
-    return bytes[0] === 0x7b && new TextDecoder().decode(bytes).includes(`"format":"${FORMAT}"`);
+    return bytes[0] === 0x7b;
+}
+
+// What a checkpoint may have in its first line is for the checkpoint to say.
+function isOrigin(text) {
+    const size = utf8(text).length;
+    return size >= 1 && size <= 255 && !text.includes("\0");
 }
 
 function bytesOrNull(text, what) {
@@ -64,7 +70,7 @@ export function parseDisclosure(bytes) {
     const [document, fields, format, origin, proof, record, registration, registrationProof, key] =
         members(object, NAMES, "disclosure");
     require(format === FORMAT, "disclosure: another format");
-    require(typeof origin === "string" && originIsValid(origin), "disclosure: origin");
+    require(typeof origin === "string" && isOrigin(origin), "disclosure: origin");
     require(typeof record === "string", "disclosure: record");
     require(Array.isArray(fields) && fields.length === FIELD_COUNT, "disclosure: not 32 fields");
     require((registration === null) === (registrationProof === null), "disclosure: half a registration");

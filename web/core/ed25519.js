@@ -26,18 +26,19 @@ export async function isSupported() {
     }
 }
 
-export async function verify(key, message, signature) {
-    if (signature.length !== 64) {
-        return false;
-    }
-    let imported;
+// null: no point of the curve.
+async function importKey(key) {
     try {
-        imported = await crypto.subtle.importKey("raw", key, "Ed25519", false, ["verify"]);
+        return await crypto.subtle.importKey("raw", key, "Ed25519", false, ["verify"]);
     } catch (error) {
         if (error.name === "DataError") {
-            return false; // no point of the curve: nothing verifies under it
+            return null;
         }
         throw error;
     }
-    return crypto.subtle.verify("Ed25519", imported, signature, message);
+}
+
+export async function verify(key, message, signature) {
+    const imported = signature.length === 64 ? await importKey(key) : null;
+    return imported !== null && crypto.subtle.verify("Ed25519", imported, signature, message);
 }
