@@ -47,8 +47,8 @@ struct command {
 };
 
 /* The table of main.c. */
-extern const struct command append_command, bench_command, case_command, checkpoint_command,
-    cosign_command, fsck_command, keygen_command, monitor_command, policy_command, prove_command,
+extern const struct command append_command, bench_command, case_command, certificate_command,
+    checkpoint_command, code_command, cosign_command, fsck_command, keygen_command, monitor_command, policy_command, prove_command,
     record_command, status_command, submit_command, submitter_command, synth_command,
     verify_command, verify_evidence_command;
 

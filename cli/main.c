@@ -9,12 +9,11 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &keygen_command, &append_command,    &checkpoint_command,
-    &prove_command,  &verify_command,    &verify_evidence_command,
-    &policy_command, &cosign_command,    &record_command,
-    &case_command,   &fsck_command,      &status_command,
-    &submit_command, &submitter_command, &monitor_command,
-    &bench_command,  &synth_command,
+    &keygen_command,  &append_command,          &checkpoint_command,  &prove_command,
+    &verify_command,  &verify_evidence_command, &certificate_command, &code_command,
+    &policy_command,  &cosign_command,          &record_command,      &case_command,
+    &fsck_command,    &status_command,          &submit_command,      &submitter_command,
+    &monitor_command, &bench_command,           &synth_command,
 };
 
 static void print_help(FILE *file)

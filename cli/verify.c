@@ -1,4 +1,5 @@
 #include "cli/command.h"
+#include "cli/deposit_verify.h"
 #include "cli/record_header.h"
 #include "cli/verdict.h"
 #include "tlog/merkle.h"
@@ -131,6 +132,22 @@ static int read_and_judge(struct inputs *in, struct files *files, const char *pr
     return judge(in);
 }
 
+/* A document comes with its proof; a certificate has one inside, and may come with its document. */
+static bool check_usage(const struct command_line *line, const char *proof_path,
+                        const char *anchor_path, int *code)
+{
+    const char *said = NULL;
+    if (proof_path != NULL && line->operand_count > 1) {
+        said = "with --proof there is one FILE";
+    } else if (proof_path == NULL && anchor_path != NULL) {
+        said = "--anchor goes with --proof; a certificate has its own";
+    }
+    if (said != NULL) {
+        *code = command_usage_error(&verify_command, "%s", said);
+    }
+    return said == NULL;
+}
+
 static int run(int argc, char **argv)
 {
     struct inputs in = { 0 };
@@ -145,9 +162,8 @@ static int run(int argc, char **argv)
           .is_required = true },
         { .name = "proof",
           .argument = "FILE.tlog-proof",
-          .help = "the proof that came with the document",
-          .text = &proof_path,
-          .is_required = true },
+          .help = "the proof that came with the document; not for a certificate",
+          .text = &proof_path },
         { .name = "anchor",
           .argument = "FILE",
           .help = "the ANCHOR before the entry, from courtroll prove --anchor-out",
@@ -157,13 +173,20 @@ static int run(int argc, char **argv)
     struct command_line line;
     int code = 0;
     if (!command_parse(&line, &verify_command, options, COMMAND_COUNT(options), argc, argv,
-                       &code)) {
+                       &code) ||
+        !check_usage(&line, proof_path, anchor_path, &code)) {
         return code;
     }
     struct policy *policy = NULL;
     struct err err;
     if (command_read_policy(&policy, policy_path, &err) != E_OK) {
         return command_policy_failed(&in.output, &err);
+    }
+    if (proof_path == NULL) {
+        code = deposit_verify(&in.output, policy, line.operands[0],
+                              line.operand_count > 1 ? line.operands[1] : NULL);
+        policy_free(policy);
+        return code;
     }
     struct files files = { .proof = BUF_INIT(PROOF_FILE_BYTES_MAX),
                            .entry = BUF_INIT(ENTRY_BYTES_MAX),
@@ -180,8 +203,9 @@ static int run(int argc, char **argv)
 
 const struct command verify_command = {
     .name = "verify",
-    .arguments = "--policy P --proof FILE.tlog-proof [--anchor FILE] FILE",
-    .summary = "verify an entry and its proof, offline",
+    .arguments = "--policy P --proof FILE.tlog-proof [--anchor FILE] FILE\n"
+                 "--policy P CERTIFICATE [DOCUMENT]",
+    .summary = "verify an entry and its proof, or a certificate, offline",
     .text =
         "Says whether FILE, byte by byte, is an entry of a log that the policy knows, in a\n"
         "checkpoint that enough witnesses have signed. No network is used. The first word is\n"
@@ -195,9 +219,16 @@ const struct command verify_command = {
         "times of its witnesses, stands before it in the log. An anchor that is not right is no\n"
         "PASS, whatever the proof is.\n"
         "Of an operation record its clear header is printed too, and whether nobody but the\n"
-        "log vouches for its sender. A disclosure says more: courtroll record verify.\n",
-    .examples = "courtroll verify --policy court.policy --proof order.tlog-proof order.pdf.entry\n",
+        "log vouches for its sender. A disclosure says more: courtroll record verify.\n"
+        "\n"
+        "Without --proof the file is a certificate (courtroll certificate), which has its proof\n"
+        "inside. A page in HTML is made again of its data, and one more verdict is\n"
+        "  ALTERED         a byte of the page differs, and which\n"
+        "Of a PDF only the data attached are verified: the page's text is not proved, what is\n"
+        "printed here is. Give DOCUMENT to have it compared; without it that is said.\n",
+    .examples = "courtroll verify --policy court.policy --proof order.tlog-proof order.pdf.entry\n"
+                "courtroll verify --policy court.policy order.html order.pdf\n",
     .operands_min = 1,
-    .operands_max = 1,
+    .operands_max = 2,
     .run = run,
 };

@@ -23,5 +23,37 @@ install(FILES ${CMAKE_SOURCE_DIR}/docs/man/libcourtroll.3
   DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT library)
 install(TARGETS courtroll courtroll-logd courtroll-witness courtroll-monitor
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
-install(FILES ${CMAKE_SOURCE_DIR}/docs/man/courtroll-submit.1
-  DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT programs)
+
+# The man pages: from what the built programs say with --help, and docs/man.
+find_program(PYTHON3 python3 REQUIRED)
+file(GLOB MAN_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/man/*.[1-8] ${CMAKE_SOURCE_DIR}/docs/man/src/*)
+add_custom_command(
+  OUTPUT ${CMAKE_BINARY_DIR}/man/made
+  COMMAND ${CMAKE_COMMAND} -E rm -rf ${CMAKE_BINARY_DIR}/man
+  COMMAND ${PYTHON3} -B ${CMAKE_SOURCE_DIR}/docs/man/make.py --bin ${CMAKE_BINARY_DIR}/bin
+    --source ${CMAKE_SOURCE_DIR}/docs/man --out ${CMAKE_BINARY_DIR}/man
+  COMMAND ${CMAKE_COMMAND} -E touch ${CMAKE_BINARY_DIR}/man/made
+  DEPENDS courtroll courtroll-logd courtroll-witness courtroll-monitor
+    ${CMAKE_SOURCE_DIR}/docs/man/make.py ${MAN_SOURCES}
+  VERBATIM)
+add_custom_target(man ALL DEPENDS ${CMAKE_BINARY_DIR}/man/made)
+foreach(section 1 5 8)
+  install(DIRECTORY ${CMAKE_BINARY_DIR}/man/man${section} DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT programs)
+endforeach()
+foreach(program courtroll courtroll-logd courtroll-witness courtroll-monitor)
+  install(FILES ${CMAKE_SOURCE_DIR}/docs/completion/courtroll.bash
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${program} COMPONENT programs)
+endforeach()
+
+# Documents, and the page that the daemons serve with its SHA-256, for those who compare.
+file(GLOB documents CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/*.md)
+install(FILES ${documents} DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT programs)
+install(FILES ${CMAKE_BINARY_DIR}/web/verify.html ${CMAKE_BINARY_DIR}/web/verify.html.sha256 OPTIONAL
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/courtroll COMPONENT programs)
+
+# What the packages of deploy/debian have beside the programs. Their units are added there, each release having a place
+# of its own for them.
+file(GLOB configs CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/deploy/config/*)
+install(FILES ${configs} DESTINATION ${CMAKE_INSTALL_SYSCONFDIR}/courtroll COMPONENT system)
+install(PROGRAMS ${CMAKE_SOURCE_DIR}/deploy/debian/setup-daemon
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/courtroll COMPONENT system)

@@ -11,6 +11,8 @@ pkg_check_modules(SMARTCOLS REQUIRED IMPORTED_TARGET smartcols)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(P11_KIT REQUIRED p11-kit-1) # its headers only: the module is loaded at run time
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+pkg_check_modules(QRENCODE REQUIRED IMPORTED_TARGET libqrencode)
+pkg_check_modules(PANGOCAIRO REQUIRED IMPORTED_TARGET pangocairo cairo-pdf) # certificates as PDF
 
 # `pkg-config --libs grpc` lists some 80 libraries; the C surface needs two.
 add_library(grpc_lib INTERFACE)

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/pulse.h"
 #include "logd/anchor.h"
 #include "logd/append_service.h"
 #include "logd/cosign_service.h"
@@ -65,10 +66,29 @@ static enum err_code start_surfaces(struct daemon *d, struct err *err)
     return rc;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The service manager starts us again when this stays away: the loop hangs then, or a thread behind it does. */
+static void beat(struct daemon *d)
+{
+    uint64_t stuck_ms = sequencer_thread_stuck_ms(d->parts.sequencer);
+    stuck_ms = larger(stuck_ms, work_stuck_ms(d->parts.work));
+    stuck_ms = larger(stuck_ms, work_stuck_ms(d->parts.cosign_work));
+    if (stuck_ms < PULSE_STUCK_MS) {
+        sd_notify(0, "WATCHDOG=1");
+    } else {
+        log_event(LOG_LEVEL_ERROR, "stuck", "for_ms=%llu", (unsigned long long)stuck_ms);
+    }
+}
+
 /* gRPC's health says what /readyz says. */
 static void on_health_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
+    beat(d);
     char reason[STATUS_REASON_MAX];
     rpc_health_set(d->rpc, parts_is_admitting(&d->parts, reason, sizeof reason));
 }
@@ -338,6 +358,7 @@ enum daemon_exit daemon_run(const struct config *config)
     tiles_close(d->parts.tiles);
     signing_close(&d->parts.signing);
     policy_free(d->parts.policy);
+    buf_clear(&d->parts.policy_text);
     mem_free(d);
     return code;
 }

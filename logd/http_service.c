@@ -4,9 +4,12 @@
 #include "base/ascii.h"
 #include "base/limits.h"
 #include "base/metrics.h"
+#include "client/verify_context.h"
 #include "logd/log_metrics.h"
 #include "logd/status_page.h"
+#include "logd/verify_json.h"
 #include "net/html.h"
+#include "net/verify_page.h"
 #include "store/archive.h"
 #include "store/tile_source.h"
 
@@ -22,6 +25,7 @@ enum {
 
 #define TEXT          "text/plain; charset=utf-8"
 #define CACHE_NONE    "no-cache"
+#define CACHE_NEVER   "no-store"
 #define CACHE_FOREVER "public, max-age=604800, immutable"
 
 /* A request that a worker answers for: a file is read. */
@@ -51,6 +55,7 @@ struct http_service {
     struct http_server *server;
     struct work *file_reads; /* a lane of their own: rounds and receipts do not queue behind them */
     struct log_metrics *metrics;
+    struct http_body *page; /* for /verify */
     uv_async_t added_wake;
     _Atomic(struct add *) added; /* a stack */
     void *closed_ctx;
@@ -335,6 +340,33 @@ static void get_status_page(struct http_service *service, struct http_exchange *
     buf_clear(&page);
 }
 
+/* -- For people who verify -- */
+
+static void get_verify_page(struct http_service *service, struct http_exchange *exchange)
+{
+    struct span tags = { 0 };
+    http_exchange_header(exchange, "If-None-Match", &tags);
+    struct http_response response = verify_page_response(service->page, tags);
+    http_respond(exchange, &response);
+}
+
+static void get_verify_json(struct http_service *service, struct http_exchange *exchange)
+{
+    struct err err;
+    struct buf text = BUF_INIT(VERIFY_CONTEXT_BYTES_MAX);
+    enum err_code rc = verify_json_put(&text, service->parts, (int64_t)time(NULL), &err);
+    struct http_response response = { .status = 200,
+                                      .content_type = "application/json",
+                                      .cache_control = CACHE_NEVER,
+                                      .taken = &text };
+    if (rc == E_OK) {
+        http_respond(exchange, &response);
+    } else {
+        http_respond_error(exchange, rc);
+    }
+    buf_clear(&text);
+}
+
 /* -- Dispatch -- */
 
 static void get(struct http_service *service, struct http_exchange *exchange, struct span path)
@@ -353,6 +385,10 @@ static void get(struct http_service *service, struct http_exchange *exchange, st
         get_metrics(service, exchange);
     } else if (span_is_str(path, "/")) {
         get_status_page(service, exchange);
+    } else if (span_is_str(path, VERIFY_PAGE_PATH)) {
+        get_verify_page(service, exchange);
+    } else if (span_is_str(path, VERIFY_CONTEXT_PATH)) {
+        get_verify_json(service, exchange);
     } else {
         http_respond_error(exchange, E_NOT_FOUND);
     }
@@ -381,6 +417,7 @@ struct http_service *http_service_new(uv_loop_t *loop, struct parts *parts)
     service->parts = parts;
     service->file_reads = work_new(loop, HTTP_SERVICE_WORKERS);
     service->metrics = log_metrics_new(parts);
+    service->page = verify_page_body();
     struct http_server_options options = http_server_options_default();
     options.body_bytes_max = ENTRY_BYTES_MAX;
     options.pipelined_max = PIPELINED_MAX;
@@ -408,6 +445,7 @@ static void on_wake_closed(uv_handle_t *handle)
     void *ctx = service->closed_ctx;
     void (*on_closed)(void *) = service->on_closed;
     log_metrics_free(service->metrics);
+    http_body_release(service->page);
     mem_free(service);
     on_closed(ctx);
 }

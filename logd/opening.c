@@ -47,6 +47,10 @@ static enum err_code open_stores(struct log_opening *o, struct err *err)
         o->is_misconfigured = rc != E_OK;
     }
     if (rc == E_OK) {
+        buf_init(&o->parts->policy_text, POLICY_BYTES_MAX);
+        rc = settings_read_policy_text(&o->parts->policy_text, s, &o->parts->signing.log.vkey, err);
+    }
+    if (rc == E_OK) {
         rc = data_dir_open(&o->dir, s->data_dir, &o->parts->signing.log.vkey, err);
     }
     if (rc == E_OK) {

@@ -35,6 +35,7 @@ struct parts {
     struct private_paths private_paths;   /* of what peers are told */
     _Atomic(const char *) rollback_check; /* how a restored backup would be noticed: static words */
     struct policy *policy;                /* NULL: there are no witnesses */
+    struct buf policy_text; /* offered to readers: its file, or one without witnesses */
     bool has_http_add;
     bool has_client_ca; /* TLS callers have shown a certificate */
     /* schema = operation; NULL: opaque entries. */

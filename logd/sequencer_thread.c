@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/pulse.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -37,6 +38,7 @@ struct sequencer_thread {
 
     /* Written by the sequencer thread, read by any. */
     _Atomic uint64_t durable_size;
+    struct pulse pulse;
     _Atomic uint64_t entries_logged;
     _Atomic uint64_t bytes_logged;
     _Atomic uint64_t duplicates;
@@ -363,6 +365,7 @@ static void wait_for_more(struct sequencer_thread *t)
 {
     atomic_store(&t->is_blocked, !sequencer_is_idle(t->options.sequencer));
     if (atomic_load(&t->stored) == t->stored_seen && atomic_load(&t->indexed) == t->indexed_seen) {
+        pulse_rest(&t->pulse);
         pool_wait(t->options.pool, WAIT_MS);
     }
     atomic_store(&t->is_blocked, false);
@@ -373,6 +376,7 @@ static void *run(void *arg)
     struct sequencer_thread *t = arg;
     pthread_setname_np(pthread_self(), "sequencer");
     for (;;) {
+        pulse_step(&t->pulse);
         step_told(t);
         struct submission *submissions = pool_take(t->options.pool);
         if (submissions != NULL) {
@@ -388,6 +392,11 @@ static void *run(void *arg)
         }
         wait_for_more(t);
     }
+}
+
+uint64_t sequencer_thread_stuck_ms(struct sequencer_thread *t)
+{
+    return pulse_stuck_ms(&t->pulse);
 }
 
 struct sequencer_thread *sequencer_thread_start(const struct sequencer_thread_options *options)

@@ -60,6 +60,9 @@ void sequencer_thread_on_indexed(struct sequencer_thread *thread, uint64_t size)
 
 struct sequencer_stats sequencer_thread_stats(const struct sequencer_thread *thread);
 
+/* So long it has been busy with one batch or other step; 0 while it waits. Any thread. */
+uint64_t sequencer_thread_stuck_ms(struct sequencer_thread *thread);
+
 /* From now on refuses what it has not committed, and what comes: nobody waits any more. Any thread. */
 void sequencer_thread_end(struct sequencer_thread *thread);
 

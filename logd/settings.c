@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "net/verify_page.h"
 
 #define DEFAULT_HTTP "127.0.0.1:6962"
 #define DEFAULT_GRPC "127.0.0.1:6963"
@@ -103,6 +104,7 @@ const struct config_schema settings_schema = {
     .summary = "keeps a transparency log: a Merkle tree of entries that only grows",
     .keys = keys,
     .key_count = sizeof keys / sizeof keys[0],
+    .build = verify_page_build,
     .notes = "Prints `event=ready http=ADDR:PORT grpc=ADDR:PORT` on stderr when it serves. SIGTERM "
              "drains and stops. Exit codes: 0 stopped; 2 configuration; 3 cannot start (lock, key, "
              "disk); 5 fatal, restart it.\nSIGHUP reads the submitters file and the TLS files "
@@ -249,4 +251,16 @@ enum err_code settings_read_policy(struct policy **out, const struct settings *s
     }
     buf_clear(&bytes);
     return rc;
+}
+
+enum err_code settings_read_policy_text(struct buf *out, const struct settings *settings,
+                                        const struct vkey *log, struct err *err)
+{
+    if (settings->policy_path != NULL) {
+        return file_read(out, settings->policy_path, err);
+    }
+    buf_put_str(out, "log ");
+    vkey_put(out, log);
+    buf_put_str(out, "\nquorum none\n");
+    return E_OK;
 }

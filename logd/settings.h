@@ -39,4 +39,8 @@ MUST_USE enum err_code settings_read(struct settings *out, const struct config *
 MUST_USE enum err_code settings_read_policy(struct policy **out, const struct settings *settings,
                                             const struct vkey *log, struct err *err);
 
+/* Appends the bytes of that file; without one, a policy that lists `log` and asks for no witness. */
+MUST_USE enum err_code settings_read_policy_text(struct buf *out, const struct settings *settings,
+                                                 const struct vkey *log, struct err *err);
+
 #endif

@@ -29,7 +29,8 @@ void status_page_put(struct buf *out, const struct status_page *page)
     const struct status *status = page->status;
     html_put_head(out, span_of_str(page->origin));
     buf_put_str(out, "<p>A transparency log. What this page says is the log's own word: "
-                     "verify with <code>courtroll verify</code>.</p>\n<table>\n");
+                     "<a href=\"/verify\">verify a document in this browser</a>, or with "
+                     "<code>courtroll verify</code>.</p>\n<table>\n");
     html_put_row(out, "state",
                  !status->is_admitting ? "not accepting entries"
                  : status->is_degraded ? "accepting entries, degraded"

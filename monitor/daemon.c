@@ -2,11 +2,13 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/pulse.h"
 #include "monitor/alerting.h"
 #include "monitor/heartbeat.h"
 #include "monitor/http_service.h"
 #include "monitor/monitor_dir.h"
 #include "monitor/monitor_metrics.h"
+#include "monitor/relay.h"
 #include "monitor/self_test.h"
 #include "monitor/together.h"
 #include "monitor/watching.h"
@@ -27,6 +29,7 @@
 enum {
     CALL_WORKERS = 4,  /* notes compared, alerts: what waits for disk and network */
     READ_WORKERS = 2,  /* pages and metrics */
+    RELAY_WORKERS = 4, /* logs asked for readers, one thing of each at a time */
     LOOK_WORKERS = 1,  /* health and heartbeat: never behind what callers ask for */
     OTHER_WORKERS = 3, /* a step of the stop, and the resolver of names */
     CALLS_MAX = 1024,  /* of gRPC, not answered: all of them read store or book */
@@ -42,6 +45,7 @@ struct look {
     struct monitor_health health;
     int64_t heartbeat_s; /* when that was looked at last; monotonic */
     bool is_under_way;
+    struct pulse pulse; /* at rest between two looks */
 };
 
 struct daemon {
@@ -60,7 +64,8 @@ struct daemon {
     uv_signal_t sigterm, sigint, sighup;
     uv_timer_t stop_timer, look_timer;
     uv_work_t stop_work;
-    struct work *looking;
+    struct work *looking, *relayed;
+    struct relay *relay;
     struct look look;
     struct monitor_http *http;
     struct monitor_service *service;
@@ -184,6 +189,7 @@ static void stop_parts(struct daemon *d)
 static void close_parts(struct daemon *d)
 {
     monitor_service_free(d->service);
+    relay_free(d->relay);
     monitor_metrics_free(d->parts.metrics);
     heartbeat_free(d->parts.heartbeat);
     watching_free(d->watching);
@@ -276,17 +282,33 @@ static void on_looked(void *arg)
 {
     struct daemon *d = arg;
     d->look.is_under_way = false;
+    pulse_rest(&d->look.pulse);
     if (!atomic_load(&d->parts.is_stopping)) {
         rpc_health_set(d->rpc, d->look.health.is_well);
+    }
+}
+
+/* The service manager starts us again when this stays away: the loop hangs then, or a look at ourselves, or the lane
+ * that answers readers. Who follows a log is left out, and who calls others: an evil log that hangs must not be able
+ * to have us killed. /healthz tells of those. */
+static void beat(struct daemon *d)
+{
+    uint64_t look_ms = pulse_stuck_ms(&d->look.pulse), read_ms = work_stuck_ms(d->parts.reads);
+    if (look_ms < PULSE_STUCK_MS && read_ms < PULSE_STUCK_MS) {
+        sd_notify(0, "WATCHDOG=1");
+    } else {
+        log_event(LOG_LEVEL_ERROR, "stuck", "look_ms=%llu read_ms=%llu",
+                  (unsigned long long)look_ms, (unsigned long long)read_ms);
     }
 }
 
 static void on_look_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
-    sd_notify(0, "WATCHDOG=1");
+    beat(d);
     if (!d->look.is_under_way) { /* the disk may be slow */
         d->look.is_under_way = true;
+        pulse_step(&d->look.pulse);
         work_post_then(d->looking, d, run_look, on_looked);
     }
 }
@@ -356,7 +378,8 @@ static void on_lanes_closed(struct daemon *d)
 
 static void close_lanes(struct daemon *d)
 {
-    wait_closed(d, 3, on_lanes_closed);
+    wait_closed(d, 4, on_lanes_closed);
+    work_close(d->relayed, d, on_part_closed);
     work_close(d->parts.work, d, on_part_closed);
     work_close(d->parts.reads, d, on_part_closed);
     work_close(d->looking, d, on_part_closed);
@@ -444,7 +467,8 @@ static void serve(struct daemon *d)
 {
     struct err err;
     d->code = MONITOR_STOPPED;
-    d->http = monitor_http_new(&d->loop, &d->parts);
+    d->relay = relay_new(d->parts.logs, d->parts.log_count, d->relayed);
+    d->http = monitor_http_new(&d->loop, &d->parts, d->relay);
     if (start_surfaces(d, &err) != E_OK) {
         log_error(LOG_LEVEL_ERROR, "cannot_listen", &err);
         d->code = MONITOR_CANNOT_START;
@@ -468,7 +492,7 @@ static void abandon(struct daemon *d)
 
 static void prepare(struct daemon *d)
 {
-    process_prepare(CALL_WORKERS + READ_WORKERS + LOOK_WORKERS + OTHER_WORKERS);
+    process_prepare(CALL_WORKERS + READ_WORKERS + RELAY_WORKERS + LOOK_WORKERS + OTHER_WORKERS);
     uv_loop_init(&d->loop);
     start_loop(d);
     d->dir.lock_fd = -1;
@@ -476,6 +500,7 @@ static void prepare(struct daemon *d)
     d->look.heartbeat_s = INT64_MIN / 2;
     d->parts.work = work_new(&d->loop, CALL_WORKERS);
     d->parts.reads = work_new(&d->loop, READ_WORKERS);
+    d->relayed = work_new(&d->loop, RELAY_WORKERS);
     d->parts.started_s = (int64_t)time(NULL);
     d->parts.page_url = d->settings.page_url;
     d->parts.poll_interval_ms = d->settings.poll_interval_ms;

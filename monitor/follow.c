@@ -364,6 +364,9 @@ static void tell_step(void *ctx, struct watched_status *status)
     show_state(told->follow, status);
     status->polls++;
     status->failed_polls += told->follow->is_poll_good ? 0 : 1;
+    if (told->follow->is_poll_good) {
+        status->good_poll_s = told->follow->step_s;
+    }
     snprintf(status->last_error, sizeof status->last_error, "%s", told->error);
 }
 

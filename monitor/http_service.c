@@ -3,11 +3,15 @@
 #include "base/alloc.h"
 #include "base/ascii.h"
 #include "base/metrics.h"
+#include "client/verify_context.h"
 #include "evidence/evidence.h"
 #include "monitor/alert_text.h"
+#include "monitor/clock.h"
 #include "monitor/monitor_metrics.h"
 #include "monitor/status_page.h"
+#include "monitor/verify_json.h"
 #include "net/html.h"
+#include "net/verify_page.h"
 #include "net/work.h"
 
 #include <stdio.h>
@@ -23,13 +27,18 @@ enum {
     FILE_NAME_HEX = 16,
 };
 
-#define TEXT       "text/plain; charset=utf-8"
-#define CACHE_NONE "no-cache"
+#define TEXT        "text/plain; charset=utf-8"
+#define CACHE_NONE  "no-cache"
+#define CACHE_NEVER "no-store"
+/* A tile never changes, and was checked. */
+#define CACHE_FOREVER "public, max-age=604800, immutable"
 /* A file is named by its hash: it never changes. */
 #define CACHE_LONG "private, max-age=86400, immutable"
 
 struct monitor_http {
     struct monitor_parts *parts;
+    struct relay *relay;
+    struct http_body *page; /* for /verify */
     struct http_server *server;
     size_t reads; /* under way */
     void *closed_ctx;
@@ -60,12 +69,12 @@ static int64_t now_s(void)
 static void respond_text(struct http_exchange *exchange, int status, const char *text)
 {
     const struct http_header headers[] = { { "X-Content-Type-Options", "nosniff" },
-                                           { "Retry-After", "1" } };
+                                           { "Retry-After", status == 429 ? "10" : "1" } };
     struct http_response response = { .status = status,
                                       .content_type = TEXT,
                                       .cache_control = CACHE_NONE,
                                       .headers = headers,
-                                      .header_count = status == 503 ? 2 : 1,
+                                      .header_count = status == 503 || status == 429 ? 2 : 1,
                                       .text = span_of_str(text) };
     http_respond(exchange, &response);
 }
@@ -175,6 +184,14 @@ static enum err_code run_health(struct read *read, struct err *err)
     return E_OK;
 }
 
+static enum err_code run_verify_json(struct read *read, struct err *err)
+{
+    read->type = "application/json";
+    read->cache = CACHE_NEVER;
+    buf_init(&read->body, VERIFY_CONTEXT_BYTES_MAX);
+    return verify_json_put(&read->body, read->http->parts, now_s(), err);
+}
+
 /* -- GET -- */
 
 static void run_read(void *arg)
@@ -250,6 +267,7 @@ static struct read *find_read(struct monitor_http *http, struct http_exchange *e
         { "/alerts", run_alerts },
         { "/metrics", run_metrics },
         { "/healthz", run_health },
+        { VERIFY_CONTEXT_PATH, run_verify_json },
     };
     struct span path = http_exchange_path(exchange);
     struct hash id;
@@ -264,6 +282,7 @@ static struct read *find_read(struct monitor_http *http, struct http_exchange *e
         return read;
     }
     path = http_exchange_path(exchange);
+    span_take_prefix(&path, span_of_str("/logs"));
     if (span_has_suffix(path, span_of_str("/checkpoint")) &&
         span_take_prefix(&path, span_of_str("/")) &&
         parse_hash(&id, span_of(path.data, path.len - strlen("/checkpoint")))) {
@@ -274,12 +293,57 @@ static struct read *find_read(struct monitor_http *http, struct http_exchange *e
     return NULL;
 }
 
+static void get_verify_page(struct monitor_http *http, struct http_exchange *exchange)
+{
+    struct span tags = { 0 };
+    http_exchange_header(exchange, "If-None-Match", &tags);
+    struct http_response response = verify_page_response(http->page, tags);
+    http_respond(exchange, &response);
+}
+
+static void on_relayed(void *ctx, enum relay_answer answer, struct http_body *body)
+{
+    const struct http_header headers[] = { { "X-Content-Type-Options", "nosniff" } };
+    struct http_response response = { .status = 200,
+                                      .content_type = "application/octet-stream",
+                                      .cache_control = CACHE_FOREVER,
+                                      .headers = headers,
+                                      .header_count = 1,
+                                      .shared = body };
+    if (answer == RELAY_OK) {
+        http_respond(ctx, &response);
+    } else {
+        respond_text(ctx, relay_answer_status(answer), relay_answer_text(answer));
+    }
+}
+
+/* /logs/<origin hash>/tile/...; false when the path is another. */
+static bool get_relayed(struct monitor_http *http, struct http_exchange *exchange)
+{
+    struct span path = http_exchange_path(exchange), hex;
+    struct hash id;
+    if (!span_take_prefix(&path, span_of_str("/logs/")) || !span_take_until(&path, '/', &hex) ||
+        !span_has_prefix(path, span_of_str("tile/")) || !parse_hash(&id, hex)) {
+        return false;
+    }
+    relay_get(http->relay, &id, path, http_exchange_peer(exchange), clock_monotonic_ms(), exchange,
+              on_relayed);
+    return true;
+}
+
 static void on_request(void *ctx, struct http_exchange *exchange)
 {
     struct monitor_http *http = ctx;
     enum http_method method = http_exchange_method(exchange);
     if (method != HTTP_METHOD_GET && method != HTTP_METHOD_HEAD) {
         http_respond_not_allowed(exchange, "GET, HEAD");
+        return;
+    }
+    if (span_is_str(http_exchange_path(exchange), VERIFY_PAGE_PATH)) {
+        get_verify_page(http, exchange);
+        return;
+    }
+    if (get_relayed(http, exchange)) {
         return;
     }
     if (http->reads >= READS_MAX) {
@@ -297,10 +361,13 @@ static void on_request(void *ctx, struct http_exchange *exchange)
 
 /* -- Start and stop -- */
 
-struct monitor_http *monitor_http_new(uv_loop_t *loop, struct monitor_parts *parts)
+struct monitor_http *monitor_http_new(uv_loop_t *loop, struct monitor_parts *parts,
+                                      struct relay *relay)
 {
     struct monitor_http *http = NEW(struct monitor_http);
     http->parts = parts;
+    http->relay = relay;
+    http->page = verify_page_body();
     struct http_server_options options = http_server_options_default();
     options.pipelined_max = PIPELINED_MAX;
     http->server = http_server_new(loop, &options, http, on_request);
@@ -318,6 +385,7 @@ static void on_server_closed(void *arg)
     struct monitor_http *http = arg;
     void *ctx = http->closed_ctx;
     void (*on_closed)(void *) = http->on_closed;
+    http_body_release(http->page);
     mem_free(http);
     on_closed(ctx);
 }

@@ -2,18 +2,21 @@
  *
  * design: "Surfaces". GET and HEAD of / (status_page.h), /alerts (JSON array, open
  * ones first), /evidence/<hex>, /<origin hash>/checkpoint (the note verified last), /metrics,
- * /healthz, and one stylesheet inside the page: no script, nothing from elsewhere. Loop thread.
+ * /healthz, and one stylesheet inside the page: no script, nothing from elsewhere. Then /verify and /verify.json
+ * (net/verify_page.h), and for that page /logs/<origin hash>/checkpoint and tile/... (relay.h). Loop thread.
  */
 #ifndef MONITOR_HTTP_SERVICE_H
 #define MONITOR_HTTP_SERVICE_H
 
 #include "monitor/parts.h"
+#include "monitor/relay.h"
 #include "net/listen.h"
 
 struct monitor_http;
 
-/* Borrows `parts`. */
-struct monitor_http *monitor_http_new(uv_loop_t *loop, struct monitor_parts *parts);
+/* Borrows all. */
+struct monitor_http *monitor_http_new(uv_loop_t *loop, struct monitor_parts *parts,
+                                      struct relay *relay);
 
 /* As listen_http. */
 MUST_USE enum err_code monitor_http_listen(struct monitor_http *http,

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "monitor/monitor_dir.h"
 #include "net/mail_message.h"
+#include "net/verify_page.h"
 #include "store/key_file.h"
 
 #include <limits.h>
@@ -197,6 +198,7 @@ const struct config_schema monitor_settings_schema = {
     .summary = "follows logs, hashes every entry again, and tells people what is wrong",
     .keys = keys,
     .key_count = sizeof keys / sizeof keys[0],
+    .build = verify_page_build,
     .example = "  courtroll keygen --type monitor --name monitor.example/2026 --out monitor.key\n"
                "  courtroll-monitor --data-dir state --key monitor.key --policy log.policy \\\n"
                "      --vantage https://witness.example --alert-mail-to clerk@agency.example \\\n"

@@ -217,7 +217,8 @@ void monitor_page_put(struct buf *out, struct monitor_parts *parts, int64_t now_
     page_put_text(out, parts->vkey.name);
     buf_put_str(out, "</h1>\n<p class=\"soft\">A monitor: it hashes every entry of the logs below "
                      "and compares what others were shown. What this page says is its own word; a "
-                     "proof convinces without it.</p></header>\n<main id=\"main\">\n");
+                     "proof convinces without it: <a href=\"/verify\">verify a document in this "
+                     "browser</a>.</p></header>\n<main id=\"main\">\n");
     put_whole(out, parts, now_s);
     status_put_alerts(out, parts, now_s);
     status_put_logs(out, parts, now_s);

@@ -44,6 +44,8 @@ struct watched_log_options {
      * data that the log does not serve us. */
     struct scan_source sources[WATCHED_SOURCES_MAX];
     size_t source_count;
+    struct scan_source
+        relayed; /* the log itself, for who cannot wait long; open NULL: it is not handed on */
     struct state_store *store;
     struct finding_sink sink;
 };
@@ -77,6 +79,7 @@ struct watched_status {
     size_t witness_count;                    /* of the policy, in its order */
     int64_t witness_seen_s[POLICY_KEYS_MAX]; /* latest time cosigned that we saw; 0: never; kept */
     char last_error[ERR_MSG_MAX];            /* of the last poll; "": it went well */
+    int64_t good_poll_s; /* unix time of the last one that went well; 0: none since the start */
 };
 
 struct watched_log;

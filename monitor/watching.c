@@ -9,6 +9,7 @@ enum {
      * is found unreachable, and is no fault of ours. Enough for the largest bundle at 1 MB/s. */
     REQUEST_TIMEOUT_MS = 25 * 1000,
     REQUEST_TRIES = 2,
+    RELAY_TIMEOUT_MS = 10 * 1000, /* a person waits */
 };
 
 struct watching {
@@ -24,6 +25,11 @@ struct watching {
 static enum err_code open_reader(void *ctx, struct log_reader **out, struct err *err)
 {
     return log_reader_open_within(out, ctx, REQUEST_TIMEOUT_MS, REQUEST_TRIES, err);
+}
+
+static enum err_code open_relayed(void *ctx, struct log_reader **out, struct err *err)
+{
+    return log_reader_open_within(out, ctx, RELAY_TIMEOUT_MS, 1, err);
 }
 
 static void add_source(struct watched_log_options *log, const struct log_address *address)
@@ -74,6 +80,7 @@ static enum err_code open_log(struct watching *watching, size_t i, struct err *e
         .sink = alert_book_sink(parts->alerts),
     };
     add_sources(&log, item, watching->options.settings);
+    log.relayed = (struct scan_source){ .ctx = (void *)&item->address, .open = open_relayed };
     parts->logs[i] = watched_log_new(&log);
     enum err_code rc = note_memory_open(&parts->memories[i], parts->logs[i], err);
     if (rc == E_OK) {

@@ -49,7 +49,9 @@ protobuf-c/      ^(lib/record/operation[a-z_]*|lib/net/rpc[a-z_]*|[a-z_/]*servic
 jansson.h        ^(lib/record/(draft|payload|disclosure)[a-z_]*[.][ch]|lib/client/|logd/|witness/|monitor/|cli/)
 zlib.h           ^lib/(store|client)/
 libsmartcols/    ^cli/
-qrencode.h       ^cli/
+qrencode.h       ^cli/deposit_qr[.]c$
+cairo            ^cli/deposit_pdf[.]c$
+pango/           ^cli/deposit_pdf[.]c$
 systemd/         ^(logd|witness|monitor)/
 "
 generated='^(lib/record/operation[a-z_]*|lib/net/rpc[a-z_]*|[a-z_/]*service[a-z_]*|lib/client/[a-z_]*rpc[a-z_]*)[.][ch]$'

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/pulse.h"
 #include "net/process.h"
 #include "net/rpc_health.h"
 #include "net/rpc_server.h"
@@ -284,10 +285,30 @@ static enum err_code start_surfaces(struct daemon *d, struct err *err)
 
 static void on_tpm_timer(uv_timer_t *timer);
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The service manager starts us again when this stays away: the loop hangs then, or a thread behind it does. The
+ * guard's lane is left out: peers and a TPM may take their time. */
+static void beat(struct daemon *d)
+{
+    uint64_t stuck_ms = ledger_stuck_ms(d->parts.ledger);
+    stuck_ms = larger(stuck_ms, work_stuck_ms(d->cosigning));
+    stuck_ms = larger(stuck_ms, work_stuck_ms(d->parts.reads));
+    if (stuck_ms < PULSE_STUCK_MS) {
+        sd_notify(0, "WATCHDOG=1");
+    } else {
+        log_event(LOG_LEVEL_ERROR, "stuck", "for_ms=%llu", (unsigned long long)stuck_ms);
+    }
+}
+
 /* gRPC's health says what /readyz says. */
 static void on_health_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
+    beat(d);
     rpc_health_set(d->rpc, parts_can_sign(&d->parts));
     atomic_store(&d->parts.bastions_connected, bastions_connected(d->bastions));
 }

@@ -3,11 +3,14 @@
 #include "base/alloc.h"
 #include "base/ascii.h"
 #include "base/metrics.h"
+#include "client/verify_context.h"
 #include "net/html.h"
+#include "net/verify_page.h"
 #include "witness/cosigning_metrics.h"
 #include "witness/evidence_json.h"
 #include "witness/peer_memory.h"
 #include "witness/status_page.h"
+#include "witness/verify_json.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -61,6 +64,7 @@ struct add {
 struct witness_http {
     struct parts *parts;
     struct http_server *server;
+    struct http_body *page; /* for /verify */
     uv_async_t answered_wake;
     _Atomic(struct add *) answered; /* a stack */
     void *closed_ctx;
@@ -286,6 +290,14 @@ static enum err_code run_page(struct read *read, struct err *err)
     return E_OK;
 }
 
+static enum err_code run_verify_json(struct read *read, struct err *err)
+{
+    read->type = "application/json";
+    read->cache = CACHE_NEVER;
+    buf_init(&read->body, VERIFY_CONTEXT_BYTES_MAX);
+    return verify_json_put(&read->body, read->http->parts, (int64_t)time(NULL), err);
+}
+
 /* -- /healthz and /readyz -- */
 
 static void put_origin(struct buf *out, const char *origin)
@@ -457,16 +469,35 @@ static struct read *named_read(struct witness_http *http, const struct request *
     return read;
 }
 
+/* A bastion hands on no such header: there the page always comes whole. */
+static void get_verify_page(struct witness_http *http, const struct request *request)
+{
+    struct span tags = { 0 };
+    if (request->exchange != NULL) {
+        http_exchange_header(request->exchange, "If-None-Match", &tags);
+    }
+    struct http_response response = verify_page_response(http->page, tags);
+    request_respond(request, &response);
+}
+
 static void get(struct witness_http *http, const struct request *request, struct span path)
 {
     static const struct {
         const char *path;
         enum err_code (*run)(struct read *read, struct err *err);
     } fixed[] = {
-        { "/evidence", run_evidence_list }, { "/healthz", run_health }, { "/readyz", run_ready },
-        { "/metrics", run_metrics },        { "/", run_page },
+        { "/evidence", run_evidence_list },
+        { "/healthz", run_health },
+        { "/readyz", run_ready },
+        { "/metrics", run_metrics },
+        { "/", run_page },
+        { VERIFY_CONTEXT_PATH, run_verify_json },
     };
     struct read *read = NULL;
+    if (span_is_str(path, VERIFY_PAGE_PATH)) {
+        get_verify_page(http, request);
+        return;
+    }
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         if (span_is_str(path, fixed[i].path)) {
             read = read_new(http, request, fixed[i].run);
@@ -519,6 +550,7 @@ struct witness_http *witness_http_new(uv_loop_t *loop, struct parts *parts)
     struct witness_http *http = NEW(struct witness_http);
     http->parts = parts;
     struct http_server_options options = http_server_options_default();
+    http->page = verify_page_body();
     options.body_bytes_max = ADD_CHECKPOINT_BYTES_MAX;
     options.pipelined_max = PIPELINED_MAX;
     http->server = http_server_new(loop, &options, http, on_request);
@@ -545,6 +577,7 @@ static void on_wake_closed(uv_handle_t *handle)
     struct witness_http *http = handle->data;
     void *ctx = http->closed_ctx;
     void (*on_closed)(void *) = http->on_closed;
+    http_body_release(http->page);
     mem_free(http);
     on_closed(ctx);
 }

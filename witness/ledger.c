@@ -75,12 +75,15 @@ static bool pause_failing(struct ledger *ledger, unsigned ms)
 {
     struct timespec until = in_ms(ms);
     for (;;) {
+        pulse_step(&ledger->pulse);
         fail_waiting(ledger);
         pthread_mutex_lock(&ledger->mutex);
         int rc = 0;
         while (!ledger->is_stopping && STAILQ_EMPTY(&ledger->jobs) && rc != ETIMEDOUT) {
+            pulse_rest(&ledger->pulse);
             rc = pthread_cond_timedwait(&ledger->wake, &ledger->mutex, &until);
         }
+        pulse_step(&ledger->pulse);
         bool has_jobs = !STAILQ_EMPTY(&ledger->jobs);
         bool is_stopping = ledger->is_stopping;
         pthread_mutex_unlock(&ledger->mutex);
@@ -181,6 +184,7 @@ static bool take_waiting(struct ledger *ledger, struct ledger_jobs *jobs)
 {
     pthread_mutex_lock(&ledger->mutex);
     while (STAILQ_EMPTY(&ledger->jobs) && !ledger->is_stopping) {
+        pulse_rest(&ledger->pulse);
         pthread_cond_wait(&ledger->wake, &ledger->mutex);
     }
     STAILQ_CONCAT(jobs, &ledger->jobs);
@@ -216,6 +220,7 @@ static void *run(void *arg)
             break;
         }
         while (is_fine && !STAILQ_EMPTY(&jobs)) {
+            pulse_step(&ledger->pulse);
             ledger_group_prepare(ledger, &jobs, &group);
             is_fine = ledger_group_write(ledger, &group, &is_store_bad, &err) == E_OK;
             finish(&group);
@@ -223,7 +228,13 @@ static void *run(void *arg)
         give_back(ledger, &jobs);
     }
     fail_waiting(ledger);
+    pulse_rest(&ledger->pulse);
     return NULL;
+}
+
+uint64_t ledger_stuck_ms(struct ledger *ledger)
+{
+    return pulse_stuck_ms(&ledger->pulse);
 }
 
 struct ledger *ledger_start(const struct ledger_options *options)

@@ -55,6 +55,10 @@ struct ledger *ledger_start(const struct ledger_options *options);
 /* Finishes what waits. */
 void ledger_stop(struct ledger *ledger);
 
+/* So long the ledger thread has been busy with one group, or with opening the store again; 0 while it waits. Any
+ * thread. */
+uint64_t ledger_stuck_ms(struct ledger *ledger);
+
 /* The state of an origin; origin_state_new's when it has none. Any thread. */
 MUST_USE enum err_code ledger_state(struct ledger *ledger, const struct hash *origin_hash,
                                     struct origin_state *out, struct err *err);

@@ -6,6 +6,8 @@
 #include "witness/ledger.h"
 #include "witness/ledger_origin.h"
 
+#include "base/pulse.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
@@ -57,6 +59,7 @@ struct ledger {
     pthread_mutex_t mark_lock;
     struct mark_file *mark;
 
+    struct pulse pulse;       /* of the ledger thread */
     atomic_bool are_marks_up; /* no mark is behind the store because of a crash before the start */
     atomic_uint_fast64_t commits, groups, bytes_written;
 

@@ -1,5 +1,7 @@
 #include "witness/settings.h"
 
+#include "net/verify_page.h"
+
 #define DEFAULT_HTTP "127.0.0.1:6972"
 #define DEFAULT_GRPC "127.0.0.1:6973"
 
@@ -105,6 +107,7 @@ const struct config_schema witness_settings_schema = {
     .summary = "cosigns the checkpoints of logs, and never two histories of one log",
     .keys = keys,
     .key_count = sizeof keys / sizeof keys[0],
+    .build = verify_page_build,
     .example = "  courtroll keygen --type witness --name witness.example/2026 --out witness.key\n"
                "  echo 'log VKEY-OF-THE-LOG' > logs\n"
                "  courtroll-witness --data-dir state --key witness.key --logs logs \\\n"

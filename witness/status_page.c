@@ -78,8 +78,9 @@ void witness_page_put(struct buf *out, struct parts *parts)
     witness_status_read(parts, &status);
     html_put_head(out, span_of_str(parts->keys[0].vkey.name));
     buf_put_str(out, "<p>A witness: it cosigns the checkpoints of the logs below, and never two "
-                     "histories of one log. What this page says is its own word: verify what you "
-                     "were given with <code>courtroll verify</code>.</p>\n<table>\n");
+                     "histories of one log. What this page says is its own word: <a "
+                     "href=\"/verify\">verify in this browser</a> what you were given, or with "
+                     "<code>courtroll verify</code>.</p>\n<table>\n");
     html_put_row(out, "state", status.can_sign ? "cosigning" : "not cosigning");
     if (status.reason[0] != 0) {
         html_put_row(out, "reason", status.reason);

@@ -537,7 +537,8 @@ enum err_code config_load(struct config **out, enum config_outcome *outcome,
         if (line.wants_help) {
             print_help(schema);
         } else {
-            printf("%s %s\n", schema->program, COURTROLL_VERSION);
+            printf("%s %s\n%s", schema->program, COURTROLL_VERSION,
+                   schema->build == NULL ? "" : schema->build);
         }
         *outcome = CONFIG_STOP;
         *out = NULL;

@@ -53,6 +53,7 @@ struct config_schema {
     size_t key_count;    /* <= CONFIG_KEYS_MAX */
     const char *example; /* lines of --help, printed as they are; NULL: none */
     const char *notes;   /* a paragraph at the end of --help; NULL: none */
+    const char *build;   /* lines of --version after the first, printed as they are; NULL: none */
 };
 
 struct config;

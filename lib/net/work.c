@@ -4,6 +4,7 @@
 #include "net/work.h"
 
 #include "base/alloc.h"
+#include "base/pulse.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -36,9 +37,10 @@ struct work {
     pthread_mutex_t mutex; /* guards all below */
     struct items posted;
     size_t posted_count;
-    struct items done; /* that have run, and have an on_done to come */
-    unsigned running;  /* runners that take items, or are about to */
-    unsigned starting; /* of these, those that have not taken their first */
+    struct pulse pulse; /* at rest while nothing is posted; a step with each item that is taken */
+    struct items done;  /* that have run, and have an on_done to come */
+    unsigned running;   /* runners that take items, or are about to */
+    unsigned starting;  /* of these, those that have not taken their first */
 };
 
 /* NULL, and the runner's place given up, when there is none. */
@@ -50,6 +52,11 @@ static struct item *take(struct work *work, bool is_first)
     if (item != NULL) {
         STAILQ_REMOVE_HEAD(&work->posted, next);
         work->posted_count--;
+        if (work->posted_count > 0) {
+            pulse_step(&work->pulse);
+        } else {
+            pulse_rest(&work->pulse);
+        }
     } else {
         work->running--;
     }
@@ -182,12 +189,19 @@ void work_post_then(struct work *work, void *arg, void (*run)(void *arg),
     item->on_done = on_done;
     pthread_mutex_lock(&work->mutex);
     STAILQ_INSERT_TAIL(&work->posted, item, next);
-    work->posted_count++;
+    if (work->posted_count++ == 0) {
+        pulse_step(&work->pulse);
+    }
     bool is_wanted = work->running < work->running_max;
     if (is_wanted) {
         uv_async_send(&work->wake); /* locked: once the item can be taken, the lane may be closed */
     }
     pthread_mutex_unlock(&work->mutex);
+}
+
+uint64_t work_stuck_ms(struct work *work)
+{
+    return pulse_stuck_ms(&work->pulse);
 }
 
 void work_close(struct work *work, void *ctx, void (*on_closed)(void *ctx))

@@ -10,6 +10,7 @@
 #ifndef NET_WORK_H
 #define NET_WORK_H
 
+#include <stdint.h>
 #include <uv.h>
 
 struct work;
@@ -23,6 +24,10 @@ void work_post(struct work *work, void (*run)(void *arg), void *arg);
 /* `run` is on a worker, and then on_done on the loop thread. */
 void work_post_then(struct work *work, void *arg, void (*run)(void *arg),
                     void (*on_done)(void *arg));
+
+/* Milliseconds for which items have waited without one being taken; 0 when none waits. A lane whose workers all hang
+ * is noticed by it, and one that is merely long is not. Any thread. */
+uint64_t work_stuck_ms(struct work *work);
 
 /* Once everything posted has run and is done, calls on_closed from the loop and frees itself. Nothing
  * may be posted any more, other than by what is still running or in its on_done. */

@@ -30,6 +30,7 @@ struct node {
 
 struct policy {
     struct hash hash;
+    struct buf text; /* owned */
     struct policy_log logs[POLICY_KEYS_MAX];
     size_t log_count;
     struct policy_witness witnesses[POLICY_KEYS_MAX];
@@ -58,6 +59,7 @@ void policy_free(struct policy *policy)
     for (size_t i = 0; i < policy->node_count; i++) {
         mem_free(policy->nodes[i].name);
     }
+    buf_clear(&policy->text);
     mem_free(policy);
 }
 
@@ -379,6 +381,8 @@ enum err_code policy_parse(struct policy **out, struct span bytes, struct err *e
         return rc;
     }
     policy->hash = sha256(bytes);
+    buf_init(&policy->text, bytes.len);
+    buf_put(&policy->text, bytes);
     policy->may_be_down = policy->witness_count;
     if (policy->quorum != NONE) {
         policy->f = compute_f(policy);
@@ -469,6 +473,11 @@ bool policy_is_blocking(const struct policy *policy, const struct policy_set *se
 const struct hash *policy_hash(const struct policy *policy)
 {
     return &policy->hash;
+}
+
+struct span policy_text(const struct policy *policy)
+{
+    return buf_span(&policy->text);
 }
 
 size_t policy_log_count(const struct policy *policy)

@@ -34,6 +34,8 @@ MUST_USE enum err_code policy_parse(struct policy **out, struct span bytes, stru
 void policy_free(struct policy *policy); /* NULL is fine */
 
 const struct hash *policy_hash(const struct policy *policy);
+/* The bytes that it was parsed from. */
+struct span policy_text(const struct policy *policy);
 size_t policy_log_count(const struct policy *policy);
 const struct policy_log *policy_log_at(const struct policy *policy, size_t i);
 const struct policy_log *policy_log_by_origin(const struct policy *policy, const char *origin);

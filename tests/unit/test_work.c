@@ -178,6 +178,32 @@ static void run_open(void *arg)
     pthread_mutex_unlock(&blocker->mutex);
 }
 
+/* Only while all of its places are taken and something waits: what a watchdog is to see. */
+static void work_tells_how_long_it_is_stuck(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct task tasks[ITEMS];
+    struct blocker blocker = { .mutex = PTHREAD_MUTEX_INITIALIZER,
+                               .opened = PTHREAD_COND_INITIALIZER };
+    start(&fixture, tasks, 1);
+    assert_int_equal(work_stuck_ms(fixture.work), 0);
+    work_post(fixture.work, wait_until_open, &blocker);
+    while (atomic_load(&blocker.waiting) < 1) {
+        uv_run(&fixture.loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(work_stuck_ms(fixture.work), 0); /* busy, but nobody waits for it */
+    work_post(fixture.work, run_open, &blocker);
+    while (work_stuck_ms(fixture.work) < 20) {
+        uv_run(&fixture.loop, UV_RUN_NOWAIT);
+    }
+    run_open(&blocker);
+    while (work_stuck_ms(fixture.work) > 0) {
+        uv_run(&fixture.loop, UV_RUN_NOWAIT);
+    }
+    finish(&fixture);
+}
+
 /* If the full lane had put everything into libuv's queue, nothing would ever open. */
 static void work_leaves_workers_to_other_lanes(void **state)
 {
@@ -210,6 +236,7 @@ int main(void)
         cmocka_unit_test(work_close_waits_for_what_on_done_posts),
         cmocka_unit_test(work_closes_when_nothing_was_posted),
         cmocka_unit_test(work_leaves_workers_to_other_lanes),
+        cmocka_unit_test(work_tells_how_long_it_is_stuck),
     };
     char workers[8];
     snprintf(workers, sizeof workers, "%d", WORKERS);

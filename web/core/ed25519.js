@@ -1,19 +1,11 @@
-// Ed25519 (RFC 8032) by the browser's own WebCrypto.
+// Ed25519 (RFC 8032) by the browser's own WebCrypto, and never more nor less than what libcrypto takes: without
+// cofactor, R in its one spelling, S below the order.
 
-import { bigOf } from "./bytes.js";
-
-const P = 2n ** 255n - 19n;
-const Y8 = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd83d3d706a17c7n;
-const SMALL_ORDER = [0n, 1n, P - 1n, Y8, P - Y8];
+import { concat } from "./bytes.js";
+import { ORDER, isCanonical, isEquationMet, isSmallOrder, littleEndian } from "./edwards.js";
 
 export function isAvailable() {
     return globalThis.crypto?.subtle !== undefined;
-}
-
-// Under such a key anyone can sign.
-export function isSmallOrder(key) {
-    const y = bigOf(Uint8Array.from(key).reverse()) & (2n ** 255n - 1n);
-    return SMALL_ORDER.includes(y % P);
 }
 
 // Whether this browser has the algorithm at all: older ones have WebCrypto without it.
@@ -38,7 +30,28 @@ async function importKey(key) {
     }
 }
 
+// Browsers need not, and do not all, refuse or take these.
+function isUnusual(point) {
+    return isSmallOrder(point) || !isCanonical(point);
+}
+
+async function verifyUnusual(key, message, r, s) {
+    const hash = await crypto.subtle.digest("SHA-512", concat(r, key, message));
+    return isEquationMet(key, r, s, littleEndian(new Uint8Array(hash)));
+}
+
 export async function verify(key, message, signature) {
-    const imported = signature.length === 64 ? await importKey(key) : null;
+    if (signature.length !== 64) {
+        return false;
+    }
+    const r = signature.subarray(0, 32);
+    const s = littleEndian(signature.subarray(32));
+    if (s >= ORDER || !isCanonical(r)) {
+        return false;
+    }
+    if (isUnusual(key) || isUnusual(r)) {
+        return verifyUnusual(key, message, r, s);
+    }
+    const imported = await importKey(key);
     return imported !== null && crypto.subtle.verify("Ed25519", imported, signature, message);
 }

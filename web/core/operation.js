@@ -3,7 +3,9 @@
 import { compare, concat, isEqual, octetsOf, uint, utf8 } from "./bytes.js";
 import { parseCheckpoint } from "./checkpoint.js";
 import * as ed25519 from "./ed25519.js";
+import { isSmallOrder } from "./edwards.js";
 import { MINUTE_MAX, fieldNumber, textOfValue } from "./field.js";
+import { isIdentifierIn } from "./identifier.js";
 import * as kinds from "./kind.js";
 import { parseNote } from "./note.js";
 import { decode, encode } from "./protobuf.js";
@@ -68,7 +70,8 @@ function checkRegistration(registration, submitter) {
     const label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
     require(dns.length <= 253 && new RegExp(`^${label}(?:\\.${label})*$`).test(dns), "registration.name: no DNS name");
     require(!/^[0-9]+$/.test(dns.split(".").at(-1)), "registration.name: an address");
-    require(key?.length === 32 && !ed25519.isSmallOrder(key), "registration.key");
+    require(!isIdentifierIn(dns), "registration.name: holds what looks like a person's or company's id");
+    require(key?.length === 32 && !isSmallOrder(key), "registration.key");
     require(isEqual(submitterId(key), submitter), "submitter: not the id of registration.key");
     require(courts.length <= 64 && courts.every((tag) => tag.length === 8), "registration.courts");
     require(isAscending(courts), "registration.courts: not ascending");
@@ -117,7 +120,7 @@ function checkHeader(message, { number }) {
 }
 
 function checkOwn(message, { number }) {
-    require(message.oneTimeKey === undefined || !ed25519.isSmallOrder(message.oneTimeKey), "one_time_key: of small order");
+    require(message.oneTimeKey === undefined || !isSmallOrder(message.oneTimeKey), "one_time_key: of small order");
     require((message.registration !== undefined) === (number === kinds.SUBMITTER), "registration: not of this kind");
     require((message.openings !== undefined) === (number === kinds.UNSEAL), "openings: not of this kind");
     require((message.note !== undefined) === (number === kinds.ANCHOR), "note: not of this kind");

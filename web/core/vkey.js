@@ -2,8 +2,8 @@
 
 import * as base64 from "./base64.js";
 import { bytesOfOctets, concat, hex, textOf, utf8 } from "./bytes.js";
-import { isSmallOrder } from "./ed25519.js";
-import { Refused, malformed, require } from "./refused.js";
+import { isSmallOrder } from "./edwards.js";
+import { malformed, require } from "./refused.js";
 import { sha256 } from "./sha256.js";
 
 export const ED25519 = 1; // over the note, as logs sign
@@ -46,9 +46,7 @@ function checkKey(name, id, type, key) {
     }
     require(key.length === KEY_BYTES[type], "the key has another length than its type");
     require(keyId(name, type, key) === id, "the key ID does not belong to this name, type and key");
-    if (type !== ML_DSA_44 && isSmallOrder(key)) {
-        throw new Refused("MALFORMED", "a key of small order, under which anyone can sign");
-    }
+    require(type === ML_DSA_44 || !isSmallOrder(key), "a key of small order, under which anyone can sign");
     return { name, id, type, key };
 }
 
