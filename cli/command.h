@@ -48,9 +48,9 @@ struct command {
 
 /* The table of main.c. */
 extern const struct command append_command, bench_command, case_command, certificate_command,
-    checkpoint_command, code_command, cosign_command, fsck_command, keygen_command, monitor_command, policy_command, prove_command,
-    record_command, status_command, submit_command, submitter_command, synth_command,
-    verify_command, verify_evidence_command;
+    checkpoint_command, code_command, cosign_command, fsck_command, keygen_command, monitor_command,
+    policy_command, prove_command, record_command, status_command, submit_command,
+    submitter_command, synth_command, verify_command, verify_evidence_command;
 
 /* Exactly one of flag, text, texts, number is set; the variable keeps its value when the option is
  * not given. */
