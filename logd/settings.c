@@ -105,11 +105,14 @@ const struct config_schema settings_schema = {
     .keys = keys,
     .key_count = sizeof keys / sizeof keys[0],
     .build = verify_page_build,
-    .notes = "Prints `event=ready http=ADDR:PORT grpc=ADDR:PORT` on stderr when it serves. SIGTERM "
-             "drains and stops. Exit codes: 0 stopped; 2 configuration; 3 cannot start (lock, key, "
-             "disk); 5 fatal, restart it.\nSIGHUP reads the submitters file and the TLS files "
-             "again.\nWithout mark-path and without witnesses a rollback of the "
-             "data directory is not detectable: rollback not detectable.",
+    .notes =
+        "Prints `event=ready http=ADDR:PORT grpc=ADDR:PORT` on stderr when it serves. SIGTERM "
+        "drains and stops. Exit codes: 0 stopped; 2 configuration; 3 cannot start (lock, key, "
+        "disk); 5 fatal, restart it.\nSIGHUP reads the submitters file and the TLS files "
+        "again.\nA directory that was lost or is an old backup is brought up to what others still "
+        "have by:\n  courtroll-logd recover --from LOG (see courtroll-logd recover --help)\n"
+        "Without mark-path and without witnesses a rollback of the "
+        "data directory is not detectable: rollback not detectable.",
 };
 
 /* What only operations have is an error elsewhere: whoever sets it believes that records are judged. */
