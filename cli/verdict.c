@@ -13,6 +13,7 @@ const char *verdict_text(enum verdict verdict, const struct policy *policy)
         [VERDICT_BAD_SIGNATURE] = "BAD SIGNATURE",
         [VERDICT_UNKNOWN_LOG] = "UNKNOWN LOG",
         [VERDICT_MALFORMED] = "MALFORMED",
+        [VERDICT_SUPERSEDED] = "SUPERSEDED",
     };
     if (verdict == VERDICT_PASS && !policy_has_quorum(policy)) {
         return "PASS on the log's word alone";

@@ -16,6 +16,7 @@ enum verdict {
     VERDICT_BAD_SIGNATURE, /* of the log */
     VERDICT_UNKNOWN_LOG,   /* not in the policy */
     VERDICT_MALFORMED,
+    VERDICT_SUPERSEDED, /* only under a policy that is no longer in force */
 };
 
 /* "PASS", "MISMATCH", ..., and "PASS on the log's word alone" when the policy asks for no quorum. */

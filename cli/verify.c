@@ -23,7 +23,9 @@ struct inputs {
     const struct policy *policy;
     const char *path; /* of the entry */
     struct span proof, entry;
-    struct span anchor; /* NULL data: none */
+    struct span anchor;                           /* NULL data: none */
+    struct policy *superseded[COMMAND_TEXTS_MAX]; /* owned */
+    size_t superseded_count;
 };
 
 static void print_json(const struct policy *policy, const struct judgement *j, struct span entry)
@@ -54,6 +56,45 @@ static void print_people(const struct policy *policy, const struct judgement *j,
     record_header_print(entry, j->checkpoint.checkpoint.origin);
 }
 
+static const char superseded_words[] =
+    "whoever has the keys that were retired since can make such a proof at any time, of anything: "
+    "ask for one under the policy in force";
+
+/* Under which of the policies that are no longer in force the proof is right; NULL: under none. */
+static const struct policy *find_superseded(const struct inputs *in, struct judgement *j)
+{
+    for (size_t i = 0; i < in->superseded_count; i++) {
+        struct err err;
+        struct policy_verdict checkpoint;
+        if (receipt_verify(&j->receipt, in->superseded[i], &j->leaf, &checkpoint, &err) == E_OK &&
+            checkpoint.is_met) {
+            j->checkpoint = checkpoint;
+            return in->superseded[i];
+        }
+    }
+    return NULL;
+}
+
+/* It counts only so: never a PASS, and no time, which retired keys could state as they like. */
+static int tell_superseded(const struct inputs *in, struct judgement *j,
+                           const struct policy *superseded)
+{
+    j->verdict = VERDICT_SUPERSEDED;
+    if (in->output.is_json) {
+        json_t *object = verdict_json(j->verdict, superseded);
+        json_object_set_new(object, "because", json_string(superseded_words));
+        json_object_set_new(object, "index", json_integer((json_int_t)j->receipt.index));
+        json_object_set_new(object, "policy_in_force_sha256",
+                            output_json_hex(hash_span(policy_hash(in->policy))));
+        verdict_put_checkpoint(object, superseded, &j->checkpoint);
+        output_json(object);
+    } else {
+        print_people(superseded, j, in->path, in->entry);
+        printf("  %-14s%s\n", "because", superseded_words);
+    }
+    return verdict_exit_code(j->verdict);
+}
+
 /* Everything is read; decides and prints. An anchor that is given must be right, too. */
 static int judge_receipt(const struct inputs *in, struct judgement *j)
 {
@@ -68,6 +109,10 @@ static int judge_receipt(const struct inputs *in, struct judgement *j)
         }
     }
     j->verdict = verdict_of(rc, &j->checkpoint);
+    const struct policy *superseded = j->verdict == VERDICT_PASS ? NULL : find_superseded(in, j);
+    if (superseded != NULL) {
+        return tell_superseded(in, j, superseded);
+    }
     if (rc != E_OK) {
         return verdict_fail(&in->output, j->verdict, in->policy, &err);
     }
@@ -132,15 +177,36 @@ static int read_and_judge(struct inputs *in, struct files *files, const char *pr
     return judge(in);
 }
 
+static enum err_code read_superseded(struct inputs *in, const struct command_texts *paths,
+                                     struct err *err)
+{
+    enum err_code rc = E_OK;
+    for (size_t i = 0; i < paths->count && rc == E_OK; i++) {
+        rc = command_read_policy(&in->superseded[i], paths->items[i], err);
+        in->superseded_count += rc == E_OK;
+    }
+    return rc;
+}
+
+static void free_policies(struct inputs *in, struct policy *policy)
+{
+    for (size_t i = 0; i < in->superseded_count; i++) {
+        policy_free(in->superseded[i]);
+    }
+    policy_free(policy);
+}
+
 /* A document comes with its proof; a certificate has one inside, and may come with its document. */
 static bool check_usage(const struct command_line *line, const char *proof_path,
-                        const char *anchor_path, int *code)
+                        const char *anchor_path, const struct command_texts *superseded, int *code)
 {
     const char *said = NULL;
     if (proof_path != NULL && line->operand_count > 1) {
         said = "with --proof there is one FILE";
     } else if (proof_path == NULL && anchor_path != NULL) {
         said = "--anchor goes with --proof; a certificate has its own";
+    } else if (proof_path == NULL && superseded->count > 0) {
+        said = "--superseded goes with --proof";
     }
     if (said != NULL) {
         *code = command_usage_error(&verify_command, "%s", said);
@@ -154,6 +220,7 @@ static int run(int argc, char **argv)
     const char *policy_path = NULL;
     const char *proof_path = NULL;
     const char *anchor_path = NULL;
+    struct command_texts superseded = { .count = 0 };
     const struct command_option options[] = {
         { .name = "policy",
           .argument = "P",
@@ -168,18 +235,24 @@ static int run(int argc, char **argv)
           .argument = "FILE",
           .help = "the ANCHOR before the entry, from courtroll prove --anchor-out",
           .text = &anchor_path },
+        { .name = "superseded",
+          .argument = "OLD",
+          .help = "a policy that was in force once; may be given several times",
+          .texts = &superseded },
         COMMAND_OPTION_JSON(&in.output),
     };
     struct command_line line;
     int code = 0;
     if (!command_parse(&line, &verify_command, options, COMMAND_COUNT(options), argc, argv,
                        &code) ||
-        !check_usage(&line, proof_path, anchor_path, &code)) {
+        !check_usage(&line, proof_path, anchor_path, &superseded, &code)) {
         return code;
     }
     struct policy *policy = NULL;
     struct err err;
-    if (command_read_policy(&policy, policy_path, &err) != E_OK) {
+    if (command_read_policy(&policy, policy_path, &err) != E_OK ||
+        read_superseded(&in, &superseded, &err) != E_OK) {
+        free_policies(&in, policy);
         return command_policy_failed(&in.output, &err);
     }
     if (proof_path == NULL) {
@@ -197,13 +270,13 @@ static int run(int argc, char **argv)
     buf_clear(&files.proof);
     buf_clear(&files.entry);
     buf_clear(&files.anchor);
-    policy_free(policy);
+    free_policies(&in, policy);
     return code;
 }
 
 const struct command verify_command = {
     .name = "verify",
-    .arguments = "--policy P --proof FILE.tlog-proof [--anchor FILE] FILE\n"
+    .arguments = "--policy P --proof FILE.tlog-proof [--anchor FILE] [--superseded OLD]... FILE\n"
                  "--policy P CERTIFICATE [DOCUMENT]",
     .summary = "verify an entry and its proof, or a certificate, offline",
     .text =
@@ -218,6 +291,8 @@ const struct command verify_command = {
         "With --anchor it is also said after when the entry was sequenced: a checkpoint, with the\n"
         "times of its witnesses, stands before it in the log. An anchor that is not right is no\n"
         "PASS, whatever the proof is.\n"
+        "With --superseded, policies that were in force once, one more verdict is\n"
+        "  SUPERSEDED      only such a policy is met: no proof against who has its retired keys\n"
         "Of an operation record its clear header is printed too, and whether nobody but the\n"
         "log vouches for its sender. A disclosure says more: courtroll record verify.\n"
         "\n"

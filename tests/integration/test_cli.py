@@ -313,6 +313,58 @@ quorum w
                     stdin=LOG.entries[299])
 
 
+class Superseded(Case):
+    """A receipt under a policy that is no longer in force counts only so."""
+
+    def setUp(self):
+        super().setUp()
+        self.old = self.write("old", LOG.policy())
+        others = [tlog.Key(f"new{i}.example", tlog.COSIGNATURE) for i in (1, 2, 3)]
+        lines = [f"log {LOG.key.vkey()}"] + [f"witness w{i} {key.vkey()}" for i, key in enumerate(others)]
+        self.same_log = self.write("same-log", "\n".join([*lines, "group g 2 w0 w1 w2", "quorum g", ""]))
+        self.new_log = self.write("new-log", self.text_of_new_log(lines))
+        self.proof, self.entry = self.write("proof", LOG.proof(300)), self.write("entry", LOG.entries[300])
+
+    @staticmethod
+    def text_of_new_log(lines):
+        successor = tlog.Key("log.example/successor", tlog.ED25519)
+        return "\n".join([f"log {successor.vkey()}", *lines[1:], "group g 2 w0 w1 w2", "quorum g", ""])
+
+    def verify(self, code, policy, *more, proof=None, entry=None):
+        return self.expect(code, "verify", "--policy", policy, "--proof", proof or self.proof, *more, entry or self.entry)
+
+    def test_it_is_said_and_is_no_pass(self):
+        for policy, alone in ((self.same_log, "NO QUORUM"), (self.new_log, "UNKNOWN LOG")):
+            self.assertTrue(self.verify(1, policy).stdout.startswith(alone))
+            done = self.verify(1, policy, "--superseded", self.old)
+            self.assertTrue(done.stdout.startswith("SUPERSEDED\n"), done.stdout)
+            self.assertIn("ask for one under the policy in force", done.stdout)
+            self.assertNotIn("no later than", done.stdout)
+            told = self.expect_json(1, "verify", "--policy", policy, "--proof", self.proof, "--superseded", self.old, self.entry)
+            self.assertEqual((told["verdict"], told["ok"]), ("SUPERSEDED", False))
+            self.assertEqual(told["policy_sha256"], hashlib.sha256(self.read("old")).hexdigest())
+            self.assertEqual(told["policy_in_force_sha256"], hashlib.sha256(self.read(os.path.basename(policy))).hexdigest())
+
+    def test_what_the_policy_in_force_accepts_is_a_pass_whatever_is_superseded(self):
+        self.assertTrue(self.verify(0, self.old, "--superseded", self.same_log).stdout.startswith("PASS\n"))
+
+    def test_a_forgery_with_all_retired_keys_is_never_more_than_that(self):
+        forged = tlog.Log(0)
+        forged.entries = [b"a freeze that never was"]
+        forged.leaves = [tlog.leaf_hash(forged.entries[0])]
+        proof, entry = self.write("forged", forged.proof(0)), self.write("never-was", forged.entries[0])
+        self.assertTrue(self.verify(0, self.old, proof=proof, entry=entry).stdout.startswith("PASS\n")) # so it is one
+        for policy in (self.same_log, self.new_log):
+            done = self.verify(1, policy, "--superseded", self.old, proof=proof, entry=entry)
+            self.assertTrue(done.stdout.startswith("SUPERSEDED\n"), done.stdout)
+
+    def test_what_is_wrong_under_both_is_wrong(self):
+        other = self.write("other", b"another entry")
+        self.assertTrue(self.verify(1, self.same_log, "--superseded", self.old, entry=other).stdout.startswith("MISMATCH\n"))
+        self.expect(2, "verify", "--policy", self.old, "--superseded", self.old, self.entry)
+        self.expect(3, "verify", "--policy", self.old, "--proof", self.proof, "--superseded", self.path("none"), self.entry)
+
+
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Static files; bundles come compressed, unasked, as C2SP tlog-tiles allows."""
 
