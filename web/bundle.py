@@ -96,8 +96,8 @@ def make():
     """(page, header, names of sources)"""
     worker, page = Bundle(WORKER), Bundle(PAGE)
     script = f"const HASH_WORKER_SOURCE = {quoted(worker.script())};\n" + page.script()
-    if "</script" in script.lower():
-        sys.exit("bundle: a module has </script in it")
+    if "</script" in script.lower() or "<!--" in script:
+        sys.exit("bundle: a module has </script or <!-- in it, which HTML takes for its own")
     style = read("page/page.css")
     csp = policy(script, style)
     html = read("page/page.html")

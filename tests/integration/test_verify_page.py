@@ -256,7 +256,7 @@ class Page(unittest.TestCase):
             "evil": ["evilEntry", "evilLength", "evilHash", "evilParent", "evilNote"],
             "policySha256": hashlib.sha256(world.policy.encode()).hexdigest(),
             "depositNumber": f"{world.log_id()}-{world.order}", "root": tlog.b64(tlog.root(world.log.leaves)),
-            "recordIndex": world.paper.index, "size": len(world.log.leaves),
+            "timeoutMs": 180000 if IS_LONG else 15000, "recordIndex": world.paper.index, "size": len(world.log.leaves),
         }  # fmt: skip
 
     def test_every_claim_about_the_page_holds(self):
@@ -265,7 +265,8 @@ class Page(unittest.TestCase):
         path = self.world.write("fixtures.json", json.dumps(self.fixtures()))
         line = ["setpriv", "--pdeathsig", "KILL", "--", "node", os.path.join(ROOT, "tests/page/verify.mjs"), path]
         only = [os.environ["COURTROLL_CLAIM"]] if "COURTROLL_CLAIM" in os.environ else []
-        done = subprocess.run([*line, *only], capture_output=True, text=True, check=False, env={**os.environ, "HOME": self.dir})
+        done = subprocess.run([*line, *only], capture_output=True, text=True, check=False, env={**os.environ, "HOME": self.dir},
+                              timeout=3600 if IS_LONG else 400)  # fmt: skip
         said = [json.loads(text) for text in done.stdout.splitlines() if text.startswith("{")]
         self.assertTrue(said, done.stderr)
         for one in said:

@@ -64,7 +64,7 @@ class Visit {
 
     // Waits for the answer and compares it, in the language of the visit.
     async says(code, verdict = undefined) {
-        await this.page.locator("#verdict").waitFor({ timeout: 60000 });
+        await this.page.locator("#answer .code", { hasText: code }).waitFor({ timeout: fixtures.timeoutMs });
         const text = await this.page.locator("#answer").innerText();
         const title = await this.page.locator("#verdict").innerText();
         assert.equal(title, this.words.answers[code][0], text);
@@ -149,11 +149,11 @@ for (const language of ["en", "zh"]) {
                 if (given !== null) {
                     await visit.code(codes[given]);
                 }
-                await visit.page.locator("#answer .code", { hasText: code }).waitFor({ timeout: 60000 });
+                await visit.page.locator("#answer .code", { hasText: code }).waitFor({ timeout: fixtures.timeoutMs });
                 await visit.says(code);
                 await visit.close();
             } catch (error) {
-                throw new Error(`${code} at ${server} with ${names} ${given}: ${error.message}`);
+                throw new Error(`${code} at ${server} with ${names} ${given}: ${error.message} ${visit.errors}`);
             }
         }
     });

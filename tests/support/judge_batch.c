@@ -1,7 +1,8 @@
 /* judge_batch.c -- what the C verifier says of many proofs and disclosures, for comparing with the page's.
  *
  * stdin: lines of JSON {"policy": HEX, "proof": HEX, "document": HEX or null, "anchor": HEX or null}; a proof that begins
- * with '{' is a disclosure. stdout: a line for each, the first words of `courtroll verify`, or POLICY.
+ * with '{' is a disclosure. stdout: a line for each, the first words of `courtroll verify`, or POLICY. Behind PASS and
+ * NO QUORUM, in brackets: no later than, sequenced after (seconds, 0: not said), f, and how many witnesses may be down.
  */
 #include "base/alloc.h"
 #include "base/ascii.h"
@@ -36,38 +37,52 @@ static bool take(struct buf *out, const json_t *object, const char *name)
     return true;
 }
 
-static enum verdict judge_receipt(const struct policy *policy, struct span proof, struct span entry,
-                                  const struct span *anchor)
+static void put_bounds(struct buf *out, const struct policy *policy,
+                       const struct policy_verdict *checkpoint, uint64_t sequenced_after)
+{
+    buf_putf(out, " [%ju %ju %zu %zu]", (uintmax_t)policy_no_later_than(policy, checkpoint),
+             (uintmax_t)sequenced_after, policy_f(policy), policy_may_be_down(policy));
+}
+
+static void judge_receipt(struct buf *out, const struct policy *policy, struct span proof,
+                          struct span entry, const struct span *anchor)
 {
     struct err err;
     struct receipt receipt;
-    if (receipt_parse(&receipt, proof, &err) != E_OK) {
-        return VERDICT_MALFORMED;
-    }
     struct policy_verdict checkpoint;
-    struct hash leaf = merkle_leaf_hash(entry);
-    enum err_code rc = receipt_verify(&receipt, policy, &leaf, &checkpoint, &err);
-    enum verdict verdict = verdict_of(rc, &checkpoint);
-    if (rc == E_OK && anchor != NULL) {
-        struct anchor_proof found = { 0 };
-        rc = anchor_proof_check(&found, *anchor, &receipt, policy, &checkpoint, &err);
-        verdict = rc == E_NOT_FOUND ? VERDICT_NO_QUORUM : verdict_of(rc, &checkpoint);
+    struct anchor_proof found = { 0 };
+    enum verdict verdict = VERDICT_MALFORMED;
+    enum err_code rc = receipt_parse(&receipt, proof, &err);
+    if (rc == E_OK) {
+        struct hash leaf = merkle_leaf_hash(entry);
+        rc = receipt_verify(&receipt, policy, &leaf, &checkpoint, &err);
+        verdict = verdict_of(rc, &checkpoint);
+        if (rc == E_OK && anchor != NULL) {
+            rc = anchor_proof_check(&found, *anchor, &receipt, policy, &checkpoint, &err);
+            verdict = rc == E_NOT_FOUND ? VERDICT_NO_QUORUM : verdict_of(rc, &checkpoint);
+        }
+        receipt_clear(&receipt);
     }
-    receipt_clear(&receipt);
-    return verdict;
+    buf_put_str(out, verdict_text(verdict, policy));
+    if (rc == E_OK) {
+        put_bounds(out, policy, &checkpoint, found.time_s);
+    }
 }
 
-static enum verdict judge_disclosure(const struct policy *policy, struct span json,
-                                     const struct hash *document)
+static void judge_disclosure(struct buf *out, const struct policy *policy, struct span json,
+                             const struct hash *document)
 {
     struct err err;
     struct record_judgement judgement;
     enum verdict verdict = record_judge(&judgement, policy, json, document, &err);
+    buf_put_str(out, verdict_text(verdict, policy));
+    if (judgement.is_complete) {
+        put_bounds(out, policy, &judgement.checkpoint, 0);
+    }
     record_judgement_clear(&judgement);
-    return verdict;
 }
 
-static const char *judge(const json_t *question)
+static void judge(struct buf *out, const json_t *question)
 {
     struct buf policy_bytes = BUF_INIT(BYTES_MAX), proof = BUF_INIT(BYTES_MAX);
     struct buf document = BUF_INIT(BYTES_MAX), anchor = BUF_INIT(BYTES_MAX);
@@ -77,25 +92,21 @@ static const char *judge(const json_t *question)
     bool has_anchor = take(&anchor, question, "anchor");
     struct policy *policy = NULL;
     struct err err;
-    const char *words = "POLICY";
-    if (policy_parse(&policy, buf_span(&policy_bytes), &err) == E_OK) {
-        enum verdict verdict;
-        if (proof.len > 0 && proof.data[0] == '{') {
-            struct hash digest = sha256(buf_span(&document));
-            verdict = judge_disclosure(policy, buf_span(&proof), has_document ? &digest : NULL);
-        } else {
-            struct span anchor_span = buf_span(&anchor);
-            verdict = judge_receipt(policy, buf_span(&proof), buf_span(&document),
-                                    has_anchor ? &anchor_span : NULL);
-        }
-        words = verdict_text(verdict, policy);
-        policy_free(policy);
+    if (policy_parse(&policy, buf_span(&policy_bytes), &err) != E_OK) {
+        buf_put_str(out, "POLICY");
+    } else if (proof.len > 0 && proof.data[0] == '{') {
+        struct hash digest = sha256(buf_span(&document));
+        judge_disclosure(out, policy, buf_span(&proof), has_document ? &digest : NULL);
+    } else {
+        struct span anchor_span = buf_span(&anchor);
+        judge_receipt(out, policy, buf_span(&proof), buf_span(&document),
+                      has_anchor ? &anchor_span : NULL);
     }
+    policy_free(policy);
     buf_clear(&policy_bytes);
     buf_clear(&proof);
     buf_clear(&document);
     buf_clear(&anchor);
-    return words;
 }
 
 int main(void)
@@ -109,7 +120,10 @@ int main(void)
             fprintf(stderr, "judge_batch: %s\n", problem.text);
             return 2;
         }
-        puts(judge(question));
+        struct buf answer = BUF_INIT(1024);
+        judge(&answer, question);
+        puts(buf_c_str(&answer));
+        buf_clear(&answer);
         json_decref(question);
     }
     free(line);

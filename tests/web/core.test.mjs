@@ -46,16 +46,31 @@ function ask(changes = {}) {
 
 test("SHA-256 is WebCrypto's, at every length and however it is cut", async () => {
     for (let length = 0; length <= 300; length++) {
-        const data = randomBytes(length);
-        const expected = createHash("sha256").update(data).digest("hex");
-        assert.equal(bytes.hex(sha256(data)), expected, `length ${length}`);
-        const cut = length === 0 ? 0 : data[0] % (length + 1);
-        const hash = new Sha256().update(data.subarray(0, cut)).update(data.subarray(cut));
-        assert.equal(bytes.hex(hash.digest()), expected, `length ${length} cut at ${cut}`);
+        const data = new Uint8Array(randomBytes(length));
+        const expected = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+        assert.deepEqual(sha256(data), expected, `length ${length}`);
+        const hash = new Sha256();
+        for (let at = 0; at < length;) {
+            const count = 1 + (randomBytes(1)[0] % 90);
+            hash.update(data.subarray(at, at + count)).update(new Uint8Array());
+            at += count;
+        }
+        assert.deepEqual(hash.digest(), expected, `length ${length}, in pieces`);
     }
     const large = randomBytes(5 * 1024 * 1024 + 17);
-    const expected = new Uint8Array(await crypto.subtle.digest("SHA-256", large));
-    assert.deepEqual(sha256(large), expected);
+    assert.deepEqual(sha256(large), new Uint8Array(await crypto.subtle.digest("SHA-256", large)));
+});
+
+test("the length of more than 512 MB is told in full", () => {
+    const hash = new Sha256();
+    hash.total = 2 ** 33; // as if so much had been hashed; only the last block shows it
+    const expected = new Sha256();
+    const tail = new Uint8Array(64);
+    tail[0] = 0x80;
+    tail.set([0, 0, 0, 16, 0, 0, 0, 0], 56);
+    expected.update(tail);
+    const words = Array.from(expected.state, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+    assert.equal(bytes.hex(hash.digest()), words);
 });
 
 test("base64 has one spelling, but for the last bits of signature lines", () => {
@@ -113,8 +128,10 @@ test("an entry that was looked up is compared under the salt of its code", async
     assert.equal((await ask({ ...looked, document: null })).code, judge.NOT_COMPARED);
     for (const wrong of [{ document: document("seven") }, { salt: new Uint8Array(16) }]) {
         const answer = await ask({ ...looked, ...wrong });
-        assert.deepEqual([answer.code, answer.facts], [judge.NOT_DEPOSITED, null]);
+        assert.deepEqual(answer, { code: judge.NOT_DEPOSITED, verdict: null, facts: null, why: "" });
     }
+    const ofCertificate = await ask({ ...looked, document: document("seven"), isOfCertificate: false });
+    assert.deepEqual([ofCertificate.code, ofCertificate.verdict], [judge.DOES_NOT_MATCH, "MISMATCH"]);
 });
 
 test("without Ed25519 nothing is said to be verified", async () => {

@@ -54,8 +54,14 @@ export function compare(a, b) {
     return a.length - b.length;
 }
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 export function hex(bytes) {
-    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    let text = "";
+    for (const byte of bytes) {
+        text += HEX[byte];
+    }
+    return text;
 }
 
 export function unhex(text, size, what) {
@@ -76,7 +82,7 @@ export function uint(size, value) {
 }
 
 export function bigOf(bytes) {
-    return bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
+    return bytes.length === 0 ? 0n : BigInt(`0x${hex(bytes)}`);
 }
 
 // A decimal of one spelling, up to `max`, as a BigInt.

@@ -56,6 +56,9 @@ export function parseCertificate(bytes) {
         require(fields.has(name), `certificate: no ${name}`);
     }
     require(textOf(fields.get("template"), "template") === "1", "certificate: of a template that is not known");
+    const ways = ["leaf-hash", "entry", "disclosure"].filter((name) => fields.has(name));
+    const isOneWay = ways.length === 1 && fields.has("entry") === fields.has("salt");
+    require(isOneWay, "certificate: not one of leaf-hash, entry with salt, and disclosure");
     return {
         documentSha256: hexOf("document-sha256", 32),
         leafHash: hexOf("leaf-hash", 32),

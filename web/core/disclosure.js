@@ -1,7 +1,7 @@
 // Disclosures: a record with some of its fields opened, and its proof. docs/record.md sections 10 and 11.
 
 import * as base64 from "./base64.js";
-import { bigOf, concat, isEqual, uint, unhex, utf8 } from "./bytes.js";
+import { bigOf, concat, isEqual, octetsOf, uint, unhex, utf8 } from "./bytes.js";
 import { documentCommitment } from "./document.js";
 import * as ed25519 from "./ed25519.js";
 import { FIELD_COUNT, fieldName, fieldNumber, textOfValue, valueOf } from "./field.js";
@@ -11,7 +11,7 @@ import { leafHash, treeRoot } from "./merkle.js";
 import { courtTag, parseOperation, submitterId, verifyOperation, withOrigin } from "./operation.js";
 import { BAD_SIGNATURE, MALFORMED, MISMATCH, require } from "./refused.js";
 import { sha256 } from "./sha256.js";
-import { parseTlogProof, verifyTlogProof } from "./tlog_proof.js";
+import { PROOF_FILE_BYTES_MAX, parseTlogProof, verifyTlogProof } from "./tlog_proof.js";
 
 export const DISCLOSURE_BYTES_MAX = 2621440;
 const FORMAT = "courtroll disclosure v1";
@@ -27,7 +27,7 @@ export function isDisclosure(bytes) {
 // What a checkpoint may have in its first line is for the checkpoint to say.
 function isOrigin(text) {
     const size = utf8(text).length;
-    return size >= 1 && size <= 255 && !text.includes("\0");
+    return size >= 1 && size <= 255;
 }
 
 function bytesOrNull(text, what) {
@@ -40,7 +40,9 @@ function bytesOrNull(text, what) {
 
 function proofOrNull(text, what) {
     require(text === null || (typeof text === "string" && text !== ""), `${what}: empty, or no string`);
-    return text === null ? null : utf8(text);
+    const bytes = text === null ? null : utf8(text);
+    require(bytes === null || bytes.length <= PROOF_FILE_BYTES_MAX, `${what}: too large`);
+    return bytes;
 }
 
 function parseDocument(document) {
@@ -122,15 +124,20 @@ async function checkKey(disclosure, operation) {
     }
 }
 
-function checkFields(disclosure, kind, header) {
+function checkOpened(disclosure, kind, header) {
     for (const { name, value, digest } of disclosure.fields) {
-        if (digest !== undefined) {
-            require(!kind.material.has(name) && !header.has(name), `hides ${name}, which is material`);
-        } else if (value === null) {
-            require(!kind.required.has(name) && !header.has(name), `field ${name}: absent`);
-        } else {
-            require(kind.allowed.has(name) || header.has(name), `field ${name}: not of ${kind.name}`);
+        if (value === null) {
+            require(!kind?.required.has(name) && !header.has(name), `field ${name}: absent`);
+        } else if (digest === undefined) {
+            require(kind === null || kind.allowed.has(name) || header.has(name), `field ${name}: not of ${kind?.name}`);
         }
+    }
+}
+
+function checkHidden(disclosure, kind, header) {
+    for (const { name, digest } of disclosure.fields) {
+        const isMaterial = kind?.material.has(name) || header.has(name);
+        require(digest === undefined || !isMaterial, `hides ${name}, which is material`);
     }
 }
 
@@ -142,8 +149,16 @@ function checkAgreement(disclosure, operation) {
     if (operation.isSealed) {
         const certificate = valueOfField(disclosure, "certificate");
         const submitter = valueOfField(disclosure, "submitter");
-        require(isEqual(certificate.subarray(0, 16), submitter), "the certificate is another submitter's", MISMATCH);
+        const isHidden = certificate === null || submitter === null;
+        const isHis = isHidden || isEqual(certificate.subarray(0, 16), submitter);
+        require(isHis, "the certificate is another submitter's", MISMATCH);
     }
+}
+
+// null: hidden or absent, which is refused when all that can be said of the rest has been.
+function kindOfSealed(disclosure) {
+    const value = valueOfField(disclosure, "kind");
+    return value === null ? null : kindByNumber(Number(bigOf(value)));
 }
 
 // Steps 1 to 5 of section 11.
@@ -152,14 +167,11 @@ async function checkRecord(disclosure) {
     require(operation.entryTag !== undefined, "a record without fields");
     await checkKey(disclosure, operation);
     checkCommitments(disclosure, operation);
-    let { kind } = operation;
-    if (operation.isSealed) {
-        const value = valueOfField(disclosure, "kind");
-        require(value !== null, "hides or lacks its kind");
-        kind = kindByNumber(Number(bigOf(value)));
-    }
-    checkFields(disclosure, kind, new Set(operation.isSealed ? OF_SEALED : []));
+    const kind = operation.isSealed ? kindOfSealed(disclosure) : operation.kind;
+    const header = new Set(operation.isSealed ? OF_SEALED : []);
+    checkOpened(disclosure, kind, header);
     checkAgreement(disclosure, operation);
+    checkHidden(disclosure, kind, header);
     return { operation, kind };
 }
 
@@ -205,7 +217,7 @@ async function checkRegistration(policy, disclosure, operation, kind, index) {
         await checkCertificate(disclosure, operation, key);
     }
     checkScope(disclosure, operation, kind, found.registration);
-    return { name: new TextDecoder().decode(name), isMet: verdict.isMet };
+    return { name: octetsOf(name), verdict };
 }
 
 // What a disclosure says. `documentDigest`: SHA-256 of the document in hand, or null.
@@ -225,7 +237,11 @@ export async function verifyDisclosure(bytes, policy, documentDigest) {
     const shown = disclosure.fields.map((field, i) => ({ ...field, number: i }));
     return {
         proof,
-        verdict: { ...verdict, isMet: verdict.isMet && (submitter?.isMet ?? true) },
+        verdict: {
+            ...verdict,
+            isMet: verdict.isMet && (submitter?.verdict.isMet ?? true),
+            mayBeMet: verdict.mayBeMet && (submitter?.verdict.mayBeMet ?? true),
+        },
         operation,
         kind,
         submitter,

@@ -1,22 +1,15 @@
 // Ed25519 (RFC 8032) by the browser's own WebCrypto, and never more nor less than what libcrypto takes: without
 // cofactor, R in its one spelling, S below the order.
 
-import { concat } from "./bytes.js";
+import { concat, hex } from "./bytes.js";
 import { ORDER, isCanonical, isEquationMet, isSmallOrder, littleEndian } from "./edwards.js";
 
 export function isAvailable() {
     return globalThis.crypto?.subtle !== undefined;
 }
 
-// Whether this browser has the algorithm at all: older ones have WebCrypto without it.
-export async function isSupported() {
-    try {
-        await crypto.subtle.importKey("raw", new Uint8Array(32).fill(9), "Ed25519", false, ["verify"]);
-        return true;
-    } catch (error) {
-        return error.name === "DataError"; // it knows the algorithm, and not this point
-    }
-}
+const KEYS_MAX = 256;
+const keys = new Map(); // hex: what came of importing it
 
 // null: no point of the curve.
 async function importKey(key) {
@@ -27,6 +20,28 @@ async function importKey(key) {
             return null;
         }
         throw error;
+    }
+}
+
+// Few keys sign much, and to import one takes longer than to verify with it.
+async function keyOf(bytes) {
+    const name = hex(bytes);
+    if (!keys.has(name)) {
+        if (keys.size === KEYS_MAX) {
+            keys.clear();
+        }
+        keys.set(name, await importKey(bytes));
+    }
+    return keys.get(name) ?? null;
+}
+
+// Whether this browser has the algorithm at all: older ones have WebCrypto without it.
+export async function isSupported() {
+    try {
+        await keyOf(new Uint8Array(32).fill(9));
+        return true;
+    } catch {
+        return false;
     }
 }
 
@@ -52,6 +67,6 @@ export async function verify(key, message, signature) {
     if (isUnusual(key) || isUnusual(r)) {
         return verifyUnusual(key, message, r, s);
     }
-    const imported = await importKey(key);
+    const imported = await keyOf(key);
     return imported !== null && crypto.subtle.verify("Ed25519", imported, signature, message);
 }

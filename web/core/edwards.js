@@ -7,7 +7,7 @@ const P = 2n ** 255n - 19n;
 const D = mod(-121665n * inverse(121666n));
 const SQRT_M1 = power(2n, (P - 1n) / 4n);
 const NEUTRAL = { x: 0n, y: 1n, z: 1n, t: 0n };
-const Y8 = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd83d3d706a17c7n;
+const Y8 = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n;
 const SMALL_ORDER = [0n, 1n, P - 1n, Y8, P - Y8];
 
 export const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;

@@ -43,3 +43,21 @@ export function isCitizenId(text) {
     const sum = CITIZEN_WEIGHTS.reduce((total, weight, i) => total + weight * Number(text[i]), 0);
     return isDate && year >= 1800 && year <= 2199 && text[17] === "10X98765432"[sum % 11];
 }
+
+function holdsIdentifier(text) {
+    const isNumber = (text.match(/[0-9]+/g) ?? []).some((digits) =>
+        (digits.length >= 15 && digits.length <= 19) || /^(?:86)?1[3-9][0-9]{9}$/.test(digits));
+    return isNumber || Array.from(text, (_, at) => text.slice(at, at + 18)).some((part) =>
+        isCitizenId(part) || (/^[1-9ANY][1-9]/.test(part) && isCreditCode(part)));
+}
+
+function withoutDigests(text) {
+    return text.replace(/[0-9A-Z]{32,}/g, (run) => (/^[0-9A-F]*[A-F][0-9A-F]*$/.test(run) ? "." : run));
+}
+
+// Whether a DNS name holds what looks like a bank account, a mobile number, a citizen id or a credit code, in groups
+// too; digests in hex are none.
+export function isIdentifierIn(name) {
+    const whole = withoutDigests(name.toUpperCase());
+    return holdsIdentifier(whole) || holdsIdentifier(withoutDigests(whole.replaceAll("-", "")));
+}

@@ -6,13 +6,17 @@ import { malformed, require } from "./refused.js";
 const SHORT = { "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\" };
 
 function spellString(text) {
+    require(!text.includes("\0"), "a NUL");
     const escaped = text.replace(/[\0-\x1f"\\]/g, (char) =>
         SHORT[char] ?? `\\u${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`);
     return `"${escaped}"`;
 }
 
+const DEPTH_MAX = 8; // ours have 3
+
 // Strings, null, arrays and objects with ASCII names: all that our files have.
-export function spell(value) {
+function spell(value, depth = 0) {
+    require(depth <= DEPTH_MAX, "too deep");
     if (value === null) {
         return "null";
     }
@@ -20,11 +24,11 @@ export function spell(value) {
         return spellString(value);
     }
     if (Array.isArray(value)) {
-        return `[${value.map(spell).join(",")}]`;
+        return `[${value.map((one) => spell(one, depth + 1)).join(",")}]`;
     }
     require(typeof value === "object", "a number or a truth value where there is none");
     const names = Object.keys(value).sort();
-    return `{${names.map((name) => `${spellString(name)}:${spell(value[name])}`).join(",")}}`;
+    return `{${names.map((name) => `${spellString(name)}:${spell(value[name], depth + 1)}`).join(",")}}`;
 }
 
 export function parseCanonical(bytes, what) {

@@ -11,7 +11,6 @@ import { parseOperation } from "./operation.js";
 import { Policy } from "./policy.js";
 import * as refused from "./refused.js";
 import { parseTlogProof, verifyTlogProof } from "./tlog_proof.js";
-import { ML_DSA_44 } from "./vkey.js";
 
 export const VERIFIED = "CR-100";
 export const UNDER_ALERT = "CR-101";
@@ -75,11 +74,6 @@ function factsOf(policy, proof, verdict) {
     };
 }
 
-// Whether the quorum is missing only because some keys are of a kind that no browser checks.
-function wouldBeMet(policy, verdict) {
-    return policy.isMet(new Set([...verdict.times.keys(), ...verdict.unchecked]));
-}
-
 function verdictOf(policy, isMet) {
     if (!isMet) {
         return refused.NO_QUORUM;
@@ -89,7 +83,7 @@ function verdictOf(policy, isMet) {
 
 function codeOf(policy, verdict, question) {
     if (!verdict.isMet) {
-        return wouldBeMet(policy, verdict) ? CANNOT_CHECK_KEY : TOO_FEW_WITNESSES;
+        return verdict.mayBeMet ? CANNOT_CHECK_KEY : TOO_FEW_WITNESSES;
     }
     if (question.alerts?.length > 0) {
         return UNDER_ALERT;
@@ -112,6 +106,7 @@ async function judgeDisclosure(question, policy) {
     facts.operation = said.operation;
     facts.kind = said.kind.name;
     facts.submitter = said.submitter?.name ?? null;
+    facts.isRegistrationMet = said.submitter?.verdict.isMet ?? null;
     facts.isVouched = said.operation.isVouched;
     facts.isSealed = said.operation.isSealed;
     facts.opened = said.opened;
@@ -150,15 +145,30 @@ async function judgeEntry(question, policy) {
     return { proof, verdict, facts };
 }
 
-async function judgeWith(question, policy) {
-    let found;
+// What there is to verify; null: nothing to compare it with was given.
+async function findOut(question, policy) {
     if (question.entry !== null) {
-        found = await judgeEntry(question, policy);
-    } else if (isDisclosure(question.proof)) {
-        found = await judgeDisclosure(question, policy);
-    } else if (question.document !== null) {
-        found = await judgeProof(question, policy);
-    } else {
+        return judgeEntry(question, policy);
+    }
+    if (isDisclosure(question.proof)) {
+        return judgeDisclosure(question, policy);
+    }
+    return question.document === null ? null : judgeProof(question, policy);
+}
+
+// The answer when an entry is not what the document commits to.
+function otherDocument(question) {
+    if (question.isOfCertificate !== undefined) {
+        const why = "the document is another than the certificate's entry commits to";
+        return { code: DOES_NOT_MATCH, verdict: refused.MISMATCH, facts: null, why };
+    }
+    // Nothing of the entry: whoever has a wrong code learns what it learns of an index that is not there.
+    return { code: NOT_DEPOSITED, verdict: null, facts: null, why: "" };
+}
+
+async function judgeWith(question, policy) {
+    const found = await findOut(question, policy);
+    if (found === null) {
         return { code: NOTHING_GIVEN, verdict: null, facts: null, why: "no document" };
     }
     const { proof, verdict, facts } = found;
@@ -169,15 +179,13 @@ async function judgeWith(question, policy) {
     }
     facts.isDocumentCompared = question.document !== null;
     const answer = { verdict: verdictOf(policy, verdict.isMet), facts, code: codeOf(policy, verdict, question), why: "" };
-    if (question.entry !== null && question.document === null && verdict.isMet) {
-        return { ...answer, code: NOT_COMPARED };
+    if (question.entry === null) {
+        return answer;
     }
-    if (question.entry !== null && question.document !== null &&
-        !isDocumentOf(question.entry, facts.operation, question)) {
-        // Nothing of the entry: whoever has a wrong code learns what it learns of an index that is not there.
-        return { code: NOT_DEPOSITED, verdict: refused.MISMATCH, facts: null, why: "" };
+    if (question.document === null) {
+        return verdict.isMet ? { ...answer, code: NOT_COMPARED } : answer;
     }
-    return answer;
+    return isDocumentOf(question.entry, facts.operation, question) ? answer : otherDocument(question);
 }
 
 function parsePolicy(bytes) {
@@ -193,6 +201,7 @@ function parsePolicy(bytes) {
 //     proof: bytes of a tlog-proof or a disclosure, or null,
 //     entry: bytes of an entry that was looked up, or null; proof is then a tlog-proof of it,
 //     salt: bytes or null, anchor: bytes or null, policy: bytes or null,
+//     isOfCertificate: left out, but for what a certificate brings (true: its document's digests as well),
 //     alerts: open alerts of the log, or null when nobody looked }
 // Answers { code, verdict (the first words of `courtroll verify`, or null), facts or null, why: for an expert }.
 export async function judge(question) {
@@ -216,9 +225,7 @@ export async function judge(question) {
         if (!(error instanceof refused.Refused)) {
             throw error;
         }
-        const isLogKeyUnchecked = error.verdict === refused.BAD_SIGNATURE &&
-            policy.logs.some(({ vkey }) => vkey.type === ML_DSA_44);
-        const code = isLogKeyUnchecked ? CANNOT_CHECK_KEY : CODES[error.verdict];
+        const code = error.isUnchecked ? CANNOT_CHECK_KEY : CODES[error.verdict];
         return { ...nothing, code, verdict: error.verdict, why: error.message };
     }
 }

@@ -1,9 +1,10 @@
 // What the verifier says no with: the first words of `courtroll verify`, and the reason for an expert.
 
 export class Refused extends Error {
-    constructor(verdict, why) {
+    constructor(verdict, why, isUnchecked = false) {
         super(why);
         this.verdict = verdict;
+        this.isUnchecked = isUnchecked; // what could say yes is of a kind that cannot be checked here
     }
 }
 

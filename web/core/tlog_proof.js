@@ -1,7 +1,7 @@
 // tlog-proof files: an entry's inclusion proof and the checkpoint it leads to. C2SP tlog-proof, "c2sp.org/tlog-proof@v1".
 
 import * as base64 from "./base64.js";
-import { bytesOfOctets, decimal, isEqual, octetsOf } from "./bytes.js";
+import { decimal, isEqual, octetsOf } from "./bytes.js";
 import { SIZE_MAX } from "./checkpoint.js";
 import { PROOF_HASHES_MAX, inclusionRoot } from "./merkle.js";
 import { NOTE_BYTES_MAX, parseNote } from "./note.js";
@@ -31,7 +31,7 @@ export function parseTlogProof(bytes) {
     const index = decimal(line.slice("index ".length), SIZE_MAX - 1n, "tlog-proof: index");
     require(lines.length <= PROOF_HASHES_MAX, "tlog-proof: too many hashes");
     const hashes = lines.map((one, i) => base64.decodeHash(one, `tlog-proof: hash ${i + 1}`));
-    const note = bytesOfOctets(text.slice(end + 2));
+    const note = bytes.subarray(end + 2);
     parseNote(note);
     return { extra, index, hashes, note };
 }
