@@ -2,8 +2,10 @@
 
 const BEIJING_S = 8 * 3600;
 
+// A witness may sign any time: what no calendar has is shown as it is.
 function text(seconds) {
-    return new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
+    const date = new Date(seconds * 1000);
+    return Number.isNaN(date.getTime()) ? `${seconds} s` : date.toISOString().slice(0, 19).replace("T", " ");
 }
 
 export function bothTimes(seconds, words) {
