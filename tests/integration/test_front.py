@@ -74,7 +74,10 @@ class Fronts(unittest.TestCase):
         done = subprocess.run(
             ["curl", "-q", "-s", "-i", "--noproxy", "*", "--path-as-is", "--max-time", "30", "--cacert", self.ca,
              "--resolve", f"{host}:{port}:127.0.0.1", *options, f"https://{host}:{port}{path}"],
-            capture_output=True, check=True, timeout=60)  # fmt: skip
+            capture_output=True, check=False, timeout=60)  # fmt: skip
+        # 55 and 56: the answer came before all was sent, and then the connection ended.
+        if done.returncode not in ((0, 55, 56) if done.stdout.startswith(b"HTTP/") else (0,)):
+            done.check_returncode()
         return Answer(done.stdout)
 
     def each(self):

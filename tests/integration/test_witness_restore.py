@@ -287,8 +287,7 @@ class Peers(Case):
             late.status = 503
             self.witness.start(peers=[fast.url, late.url], peer_wait_seconds=1)
             wait_until(lambda: self.witness.get("/readyz").status == 200, "it to open without one")
-            self.assertRegex(self.witness.process.text(),
-                             f'event=guard_peers_late .*peer="{late.url}"')
+            self.witness.process.wait_for(f'event=guard_peers_late .*peer="{late.url}"')
             memory = f"note {len(note.encode())}\n{note}"
             late.pages[f"/{self.tree.hash()}/peers"] = memory.encode()
             wait_until(lambda: "event=guard_refuses" in self.witness.process.text(), "the refusal")

@@ -281,13 +281,23 @@ static const char *reply_header(struct reply *reply, const char *name)
     return value;
 }
 
+/* A library's threads may have handlers of signals here, and a socket with a timeout does not begin anew by itself. */
+static ssize_t receive(int fd, uint8_t *bytes, size_t len)
+{
+    ssize_t got;
+    do {
+        got = recv(fd, bytes, len, 0);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
 static void read_head(int fd, struct reply *reply)
 {
     buf_init(&reply->head, 64 * 1024);
     buf_init(&reply->body, REPLY_MAX);
     while (!span_has_suffix(buf_span(&reply->head), span_of_str("\r\n\r\n"))) {
         uint8_t byte;
-        if (recv(fd, &byte, 1, 0) != 1) {
+        if (receive(fd, &byte, 1) != 1) {
             print_message("no reply: %s\n", strerror(errno));
             fail();
         }
@@ -304,7 +314,7 @@ static struct reply read_reply(int fd)
     size_t left = length != NULL ? strtoul(length, NULL, 10) : 0;
     while (left > 0) {
         uint8_t bytes[65536];
-        ssize_t got = recv(fd, bytes, left < sizeof bytes ? left : sizeof bytes, 0);
+        ssize_t got = receive(fd, bytes, left < sizeof bytes ? left : sizeof bytes);
         assert_true(got > 0);
         buf_put(&reply.body, span_of(bytes, (size_t)got));
         left -= (size_t)got;
@@ -326,7 +336,7 @@ static void expect_reply(int fd, int status, const char *body)
 static void expect_end(int fd)
 {
     uint8_t byte;
-    ssize_t got = recv(fd, &byte, 1, 0);
+    ssize_t got = receive(fd, &byte, 1);
     if (got > 0 || (got < 0 && errno != ECONNRESET)) {
         print_message("connection goes on: %zd %s\n", got, got < 0 ? strerror(errno) : "");
         fail();
