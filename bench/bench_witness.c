@@ -117,7 +117,8 @@ static void make_logs(struct bench *bench)
         struct hash seed = sha256(span_of_str(name));
         struct signing_key *key = signing_key_from_seed(seed.bytes);
         struct ed25519_public public = signing_key_public(key);
-        bench->logs[i] = (struct signer){ vkey_make(name, SIGNATURE_ED25519, &public), key };
+        bench->logs[i] =
+            (struct signer){ .vkey = vkey_make(name, SIGNATURE_ED25519, &public), .key = key };
     }
 }
 

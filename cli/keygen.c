@@ -28,6 +28,8 @@ struct request {
     const char *name;
     const char *path;
     const char *uri; /* NULL: a key in memory */
+    const char *algorithm;
+    bool is_ml_dsa;
     char vkey_path[PATH_MAX];
 };
 
@@ -80,8 +82,8 @@ static enum err_code check_absent(const struct request *request, struct err *err
 static enum err_code write_files(const struct request *request, const struct signer *signer,
                                  struct err *err)
 {
-    struct buf secret = BUF_INIT(1024 + HSM_URI_MAX);
-    struct buf vkey = BUF_INIT(1024);
+    struct buf secret = BUF_INIT(VKEY_TEXT_MAX + HSM_URI_MAX);
+    struct buf vkey = BUF_INIT(VKEY_TEXT_MAX);
     vkey_put(&vkey, &signer->vkey);
     buf_put_str(&vkey, "\n");
     if (request->uri == NULL) {
@@ -103,6 +105,9 @@ static enum err_code write_files(const struct request *request, const struct sig
 static enum err_code generate(const struct request *request, struct signer *out, struct err *err)
 {
     struct signing_key *key = NULL;
+    if (request->is_ml_dsa) {
+        return signer_generate_ml_dsa(out, request->name, err);
+    }
     if (request->uri == NULL) {
         signer_generate(out, request->name, request->type->type);
         return E_OK;
@@ -110,7 +115,8 @@ static enum err_code generate(const struct request *request, struct signer *out,
     enum err_code rc = hsm_generate_key(&key, span_of_str(request->uri), err);
     if (rc == E_OK) {
         struct ed25519_public public = signing_key_public(key);
-        *out = (struct signer){ vkey_make(request->name, request->type->type, &public), key };
+        *out = (struct signer){ .vkey = vkey_make(request->name, request->type->type, &public),
+                                .key = key };
     }
     return rc;
 }
@@ -151,6 +157,31 @@ static bool check_uri(const char *text, int *code)
     return true;
 }
 
+/* Logs and witnesses only: nothing else is signed with it. */
+static bool check_algorithm(struct request *request, int *code)
+{
+    request->is_ml_dsa = strcmp(request->algorithm, "ml-dsa-44") == 0;
+    if (!request->is_ml_dsa && strcmp(request->algorithm, "ed25519") != 0) {
+        *code = command_usage_error(&keygen_command,
+                                    "--algorithm '%s' is neither ed25519 nor ml-dsa-44",
+                                    request->algorithm);
+        return false;
+    }
+    bool is_fit =
+        strcmp(request->type->name, "log") == 0 || strcmp(request->type->name, "witness") == 0;
+    if (request->is_ml_dsa && !is_fit) {
+        *code = command_usage_error(&keygen_command,
+                                    "--algorithm ml-dsa-44 is for keys of --type log and witness");
+        return false;
+    }
+    if (request->is_ml_dsa && request->uri != NULL) {
+        *code =
+            command_usage_error(&keygen_command, "--pkcs11 takes keys of --algorithm ed25519 only");
+        return false;
+    }
+    return true;
+}
+
 /* False when the command line is wrong; then *code is the exit code. */
 static bool check_request(struct request *request, int *code)
 {
@@ -172,13 +203,14 @@ static bool check_request(struct request *request, int *code)
         *code = command_usage_error(&keygen_command, "--out is too long a path");
         return false;
     }
-    return request->uri == NULL || check_uri(request->uri, code);
+    return check_algorithm(request, code) &&
+           (request->uri == NULL || check_uri(request->uri, code));
 }
 
 static void print(const struct output *output, const struct request *request,
                   const struct signer *signer)
 {
-    struct buf vkey = BUF_INIT(1024);
+    struct buf vkey = BUF_INIT(VKEY_TEXT_MAX);
     vkey_put(&vkey, &signer->vkey);
     if (output->is_json) {
         char id[9];
@@ -200,7 +232,7 @@ static void print(const struct output *output, const struct request *request,
 static int run(int argc, char **argv)
 {
     struct output output = { 0 };
-    struct request request = { .type = NULL };
+    struct request request = { .algorithm = "ed25519" };
     const struct command_option options[] = {
         { .name = "type",
           .argument = "TYPE",
@@ -217,6 +249,12 @@ static int run(int argc, char **argv)
           .help = "where the private key goes; FILE.vkey gets the public one",
           .text = &request.path,
           .is_required = true },
+        { .name = "algorithm",
+          .argument = "ALGORITHM",
+          .help =
+              "ed25519 (the default), or ml-dsa-44 for a log or a witness: a second key, beside\n"
+              "one of Ed25519 under the same name. Needs OpenSSL 3.5 or later (Debian 13)",
+          .text = &request.algorithm },
         { .name = "pkcs11",
           .argument = "URI",
           .help = "make it in this device, which it never leaves: FILE then holds the vkey and\n"
@@ -245,15 +283,17 @@ static int run(int argc, char **argv)
 
 const struct command keygen_command = {
     .name = "keygen",
-    .arguments = "--type TYPE --name NAME --out FILE [--pkcs11 URI]",
+    .arguments = "--type TYPE --name NAME --out FILE [--algorithm ALGORITHM] [--pkcs11 URI]",
     .summary = "make a key pair",
-    .text = "Writes a new Ed25519 private key to FILE (mode 0600, never over an existing file)\n"
+    .text = "Writes a new private key to FILE (mode 0600, never over an existing file)\n"
             "and its public key (vkey) to FILE.vkey, and prints the vkey.\n"
             "With --pkcs11 the private key stays in a PKCS#11 token, and FILE only says where.\n",
     .examples = "courtroll keygen --type log --name log.court.example/2026 --out log.key\n"
                 "courtroll keygen --type promise --name log.court.example/2026/promise "
                 "--out promise.key\n"
                 "courtroll keygen --type witness --name witness.bar.example --out witness.key\n"
+                "courtroll keygen --type witness --name witness.bar.example --algorithm ml-dsa-44 "
+                "--out witness-ml-dsa.key\n"
                 "courtroll keygen --type witness --name witness.bar.example --out witness.key "
                 "--pkcs11 'pkcs11:token=witness;object=2026"
                 "?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=/etc/courtroll/pin'\n",

@@ -28,7 +28,7 @@ static json_t *text_or_null(const char *text)
 
 static json_t *vkey_json(const struct vkey *vkey)
 {
-    struct buf text = BUF_INIT(1024);
+    struct buf text = BUF_INIT(VKEY_TEXT_MAX);
     vkey_put(&text, vkey);
     json_t *json = output_json_text(buf_span(&text));
     buf_clear(&text);

@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/prove_earliest.h"
 #include "cli/verdict.h"
+#include "tlog/upgraded_receipt.h"
 
 struct prove {
     struct output output;
@@ -12,6 +13,7 @@ struct prove {
     const char *out;
     const char *anchor_out; /* NULL: none is asked for */
     const char *entry_out;  /* likewise */
+    const char *upgrade;    /* likewise: the receipt of the log before this one */
     bool is_earliest;       /* asked for */
 };
 
@@ -146,6 +148,32 @@ static enum err_code write_entry(const struct prove *prove, const struct checkpo
     return rc;
 }
 
+/* With the old receipt inside, where one is to be upgraded. */
+static enum err_code put_receipt(const struct prove *prove, const struct found *found,
+                                 const struct checkpoint *latest, struct buf *out, struct err *err)
+{
+    if (prove->upgrade == NULL) {
+        receipt_put(out, prove->entry.index, &found->proof, buf_span(&found->note));
+        return E_OK;
+    }
+    struct buf old = BUF_INIT(PROOF_FILE_BYTES_MAX), final = BUF_INIT(ENTRY_BYTES_MAX);
+    struct buf extra = BUF_INIT(PROOF_FILE_BYTES_MAX / 2);
+    enum err_code rc = command_read_file(&old, prove->upgrade, err);
+    if (rc == E_OK) {
+        rc = log_fetch_bytes(&prove->address, latest->size, &latest->root, 0, &final, err);
+    }
+    if (rc == E_OK) {
+        rc = upgraded_receipt_put_extra(&extra, buf_span(&old), buf_span(&final), err);
+    }
+    if (rc == E_OK) {
+        receipt_put_with_extra(out, buf_span(&extra), 0, &found->proof, buf_span(&found->note));
+    }
+    buf_clear(&old);
+    buf_clear(&final);
+    buf_clear(&extra);
+    return rc;
+}
+
 static int write_proof(struct prove *prove, struct found *found)
 {
     struct err err;
@@ -164,9 +192,15 @@ static int write_proof(struct prove *prove, struct found *found)
         rc = write_entry(prove, &latest, &err);
     }
     if (rc == E_OK) {
-        struct buf receipt = BUF_INIT(PROOF_FILE_BYTES_MAX);
-        receipt_put(&receipt, prove->entry.index, &found->proof, buf_span(&found->note));
-        rc = file_replace(prove->out, 0644, buf_span(&receipt), &err);
+        struct buf receipt = BUF_INIT(2 * PROOF_FILE_BYTES_MAX);
+        rc = put_receipt(prove, found, &latest, &receipt, &err);
+        if (rc == E_OK && receipt.len > PROOF_FILE_BYTES_MAX) {
+            rc = err_set(&err, E_TOO_LARGE, "the receipt would have %zu bytes, at most %d are read",
+                         receipt.len, PROOF_FILE_BYTES_MAX);
+        }
+        if (rc == E_OK) {
+            rc = file_replace(prove->out, 0644, buf_span(&receipt), &err);
+        }
         buf_clear(&receipt);
     }
     if (rc != E_OK) {
@@ -252,6 +286,10 @@ static int run(int argc, char **argv)
           .argument = "FILE",
           .help = "the entry that is this file, '-' for standard input",
           .text = &entry_path },
+        { .name = "upgrade",
+          .argument = "OLD.tlog-proof",
+          .help = "carry this receipt of the log that ended before LOG; http(s) and file: only",
+          .text = &prove.upgrade },
         { .name = "out",
           .argument = "FILE.tlog-proof",
           .help = "where the proof goes",
@@ -278,13 +316,14 @@ static int run(int argc, char **argv)
     if (!command_parse(&line, &prove_command, options, COMMAND_COUNT(options), argc, argv, &code)) {
         return code;
     }
-    if (has_index == (entry_path != NULL)) {
-        return command_usage_error(&prove_command, "give one of --index and --entry");
+    if (has_index + (entry_path != NULL) + (prove.upgrade != NULL) != 1) {
+        return command_usage_error(&prove_command, "give one of --index, --entry and --upgrade");
     }
     code = read_inputs(&prove, log, policy_path, entry_path);
     const char *needs_files = prove.is_earliest          ? "--earliest"
                               : prove.anchor_out != NULL ? "--anchor-out"
                               : prove.entry_out != NULL  ? "--entry-out"
+                              : prove.upgrade != NULL    ? "--upgrade"
                                                          : NULL;
     if (code == OUTPUT_DONE && needs_files != NULL && prove.address.kind == LOG_ADDRESS_GRPC) {
         code =
@@ -298,7 +337,7 @@ static int run(int argc, char **argv)
 
 const struct command prove_command = {
     .name = "prove",
-    .arguments = "--log LOG --policy P (--index N | --entry FILE) [--earliest]\n"
+    .arguments = "--log LOG --policy P (--index N | --entry FILE | --upgrade OLD) [--earliest]\n"
                  "--out FILE.tlog-proof [--anchor-out FILE] [--entry-out FILE]",
     .summary = "fetch a proof that an entry is in the log",
     .text =
@@ -310,6 +349,10 @@ const struct command prove_command = {
         "one the log published with the entry in it, shown to be consistent with the latest; when\n"
         "there is none a warning says so. When the two contradict each other the log has shown\n"
         "two histories: the evidence is written to FILE.tlog-proof.fork (exit status 1).\n"
+        "\n"
+        "A log that succeeds another has that one's final checkpoint as its entry 0. With\n"
+        "--upgrade a receipt in that checkpoint is carried to this log's latest one: a proof\n"
+        "under the keys of today, which those retired cannot make.\n"
         "\n"
         "A log of operations logs its own checkpoints, with the times of their witnesses. With\n"
         "--anchor-out the last one before the entry is written, for 'courtroll verify --anchor'.\n"

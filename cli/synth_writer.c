@@ -88,8 +88,9 @@ static enum err_code write_key(struct synth_writer *writer, const struct synth_s
                                struct err *err)
 {
     char name[SYNTH_NAME_MAX + 16];
-    struct signer signer = { vkey_make(submitter->name, SIGNATURE_ED25519, &submitter->public),
-                             submitter->key };
+    struct signer signer = { .vkey =
+                                 vkey_make(submitter->name, SIGNATURE_ED25519, &submitter->public),
+                             .key = submitter->key };
     struct buf secret = BUF_INIT(1024);
     (void)buf_extend(&secret, 1024); /* all at once: growing would leave copies */
     buf_reset(&secret);

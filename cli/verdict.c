@@ -62,6 +62,9 @@ static void print_witnesses(const struct policy *policy, const struct policy_ver
         char *name = output_clean(span_of_str(policy_witness_at(policy, i)->name));
         if (checkpoint->cosigned.has[i]) {
             printf("  %-14s%s at %s\n", label, name, output_time(checkpoint->timestamps[i]).text);
+        } else if (checkpoint->unchecked.has[i]) {
+            printf("  %-14s%s: ML-DSA-44, which %s cannot check: not counted (OpenSSL 3.5 can)\n",
+                   label, name, crypto_library());
         } else {
             printf("  %-14s%s: no cosignature\n", label, name);
         }
@@ -169,6 +172,7 @@ static json_t *witnesses_json(const struct policy *policy, const struct policy_v
         json_object_set_new(one, "name", output_json_text(span_of_str(witness->name)));
         json_object_set_new(one, "key_name", output_json_text(span_of_str(witness->vkey.name)));
         json_object_set_new(one, "cosigned", json_boolean(has_cosigned));
+        json_object_set_new(one, "unchecked", json_boolean(checkpoint->unchecked.has[i]));
         put_time(one, "time", "time_utc", has_cosigned ? checkpoint->timestamps[i] : 0);
         json_array_append_new(witnesses, one);
     }

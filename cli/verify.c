@@ -3,7 +3,7 @@
 #include "cli/record_header.h"
 #include "cli/verdict.h"
 #include "tlog/merkle.h"
-#include "tlog/receipt.h"
+#include "tlog/upgraded_receipt.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,9 @@
 /* What was found out. */
 struct judgement {
     enum verdict verdict;
-    struct receipt receipt; /* owned */
+    struct upgraded_receipt chain; /* owned; of one receipt, mostly */
+    const struct receipt *receipt; /* the one of the entry: the last of these */
+    struct checkpoint ended;       /* its log's final checkpoint; of an upgraded receipt */
     struct hash leaf;
     struct policy_verdict checkpoint;
     const struct anchor_proof *anchor; /* NULL: none was given */
@@ -28,14 +30,29 @@ struct inputs {
     size_t superseded_count;
 };
 
+static bool is_upgraded(const struct judgement *j)
+{
+    return j->chain.count > 1;
+}
+
+/* The log that the entry is in. */
+static const char *origin_of_entry(const struct judgement *j)
+{
+    return is_upgraded(j) ? j->ended.origin : j->checkpoint.checkpoint.origin;
+}
+
 static void print_json(const struct policy *policy, const struct judgement *j, struct span entry)
 {
     json_t *object = verdict_json(j->verdict, policy);
-    json_object_set_new(object, "index", json_integer((json_int_t)j->receipt.index));
+    json_object_set_new(object, "index", json_integer((json_int_t)j->receipt->index));
     json_object_set_new(object, "leaf_hash", output_json_hex(hash_span(&j->leaf)));
+    if (is_upgraded(j)) {
+        json_object_set_new(object, "ended_origin", output_json_text(span_of_str(j->ended.origin)));
+        json_object_set_new(object, "ended_size", json_integer((json_int_t)j->ended.size));
+    }
     verdict_put_checkpoint(object, policy, &j->checkpoint);
     verdict_put_times_of_entry(object, policy, &j->checkpoint, j->anchor);
-    json_t *operation = record_header_json(entry, j->checkpoint.checkpoint.origin);
+    json_t *operation = record_header_json(entry, origin_of_entry(j));
     if (operation != NULL) {
         json_object_set_new(object, "operation", operation);
     }
@@ -47,13 +64,20 @@ static void print_people(const struct policy *policy, const struct judgement *j,
 {
     printf("%s\n", verdict_text(j->verdict, policy));
     char *clean = output_clean(span_of_str(path));
-    printf("  %-14s%s\n  %-14s%ju\n", "file", clean, "index", (uintmax_t)j->receipt.index);
+    printf("  %-14s%s\n  %-14s%ju\n", "file", clean, "index", (uintmax_t)j->receipt->index);
     free(clean);
+    if (is_upgraded(j)) {
+        clean = output_clean(span_of_str(j->ended.origin));
+        printf(
+            "  %-14s%s, which ended with %ju entries; its final checkpoint begins the next log\n",
+            "in the log", clean, (uintmax_t)j->ended.size);
+        free(clean);
+    }
     verdict_print_checkpoint(policy, &j->checkpoint);
     if (j->verdict == VERDICT_PASS) {
         verdict_print_times_of_entry(policy, &j->checkpoint, j->anchor);
     }
-    record_header_print(entry, j->checkpoint.checkpoint.origin);
+    record_header_print(entry, origin_of_entry(j));
 }
 
 static const char superseded_words[] =
@@ -66,7 +90,7 @@ static const struct policy *find_superseded(const struct inputs *in, struct judg
     for (size_t i = 0; i < in->superseded_count; i++) {
         struct err err;
         struct policy_verdict checkpoint;
-        if (receipt_verify(&j->receipt, in->superseded[i], &j->leaf, &checkpoint, &err) == E_OK &&
+        if (receipt_verify(j->receipt, in->superseded[i], &j->leaf, &checkpoint, &err) == E_OK &&
             checkpoint.is_met) {
             j->checkpoint = checkpoint;
             return in->superseded[i];
@@ -83,7 +107,7 @@ static int tell_superseded(const struct inputs *in, struct judgement *j,
     if (in->output.is_json) {
         json_t *object = verdict_json(j->verdict, superseded);
         json_object_set_new(object, "because", json_string(superseded_words));
-        json_object_set_new(object, "index", json_integer((json_int_t)j->receipt.index));
+        json_object_set_new(object, "index", json_integer((json_int_t)j->receipt->index));
         json_object_set_new(object, "policy_in_force_sha256",
                             output_json_hex(hash_span(policy_hash(in->policy))));
         verdict_put_checkpoint(object, superseded, &j->checkpoint);
@@ -95,21 +119,33 @@ static int tell_superseded(const struct inputs *in, struct judgement *j,
     return verdict_exit_code(j->verdict);
 }
 
+static enum err_code verify_receipt(const struct inputs *in, struct judgement *j, struct err *err)
+{
+    return is_upgraded(j) ? upgraded_receipt_verify(&j->chain, in->policy, &j->leaf, &j->checkpoint,
+                                                    &j->ended, err)
+                          : receipt_verify(j->receipt, in->policy, &j->leaf, &j->checkpoint, err);
+}
+
 /* Everything is read; decides and prints. An anchor that is given must be right, too. */
 static int judge_receipt(const struct inputs *in, struct judgement *j)
 {
     struct err err;
     struct anchor_proof anchor = { 0 };
-    enum err_code rc = receipt_verify(&j->receipt, in->policy, &j->leaf, &j->checkpoint, &err);
+    enum err_code rc = verify_receipt(in, j, &err);
+    if (rc == E_OK && is_upgraded(j) && in->anchor.data != NULL) {
+        rc = err_set(&err, E_BAD_PROOF,
+                     "an anchor goes with the old receipt, not with an upgraded one");
+    }
     if (rc == E_OK && in->anchor.data != NULL) {
-        rc = anchor_proof_check(&anchor, in->anchor, &j->receipt, in->policy, &j->checkpoint, &err);
+        rc = anchor_proof_check(&anchor, in->anchor, j->receipt, in->policy, &j->checkpoint, &err);
         j->anchor = &anchor;
         if (rc == E_NOT_FOUND) { /* the log is known */
             return verdict_fail(&in->output, VERDICT_NO_QUORUM, in->policy, &err);
         }
     }
     j->verdict = verdict_of(rc, &j->checkpoint);
-    const struct policy *superseded = j->verdict == VERDICT_PASS ? NULL : find_superseded(in, j);
+    const struct policy *superseded =
+        j->verdict == VERDICT_PASS || is_upgraded(j) ? NULL : find_superseded(in, j);
     if (superseded != NULL) {
         return tell_superseded(in, j, superseded);
     }
@@ -128,11 +164,12 @@ static int judge(const struct inputs *in)
 {
     struct judgement judgement = { .leaf = merkle_leaf_hash(in->entry) };
     struct err err;
-    if (receipt_parse(&judgement.receipt, in->proof, &err) != E_OK) {
+    if (upgraded_receipt_parse(&judgement.chain, in->proof, &err) != E_OK) {
         return verdict_fail(&in->output, VERDICT_MALFORMED, in->policy, &err);
     }
+    judgement.receipt = &judgement.chain.receipts[judgement.chain.count - 1];
     int code = judge_receipt(in, &judgement);
-    receipt_clear(&judgement.receipt);
+    upgraded_receipt_clear(&judgement.chain);
     return code;
 }
 
@@ -293,6 +330,8 @@ const struct command verify_command = {
         "PASS, whatever the proof is.\n"
         "With --superseded, policies that were in force once, one more verdict is\n"
         "  SUPERSEDED      only such a policy is met: no proof against who has its retired keys\n"
+        "A receipt of a log that has ended is carried by its successor's (courtroll prove\n"
+        "--upgrade): then the policy is the successor's, and it is said which log ended.\n"
         "Of an operation record its clear header is printed too, and whether nobody but the\n"
         "log vouches for its sender. A disclosure says more: courtroll record verify.\n"
         "\n"

@@ -12,7 +12,8 @@
 
 enum {
     COSIGN_LINES_FUTURE_S = 5 * 60,
-    COSIGN_LINE_MAX = 512, /* bytes: em dash, the longest name, 104 characters of base64, newline */
+    COSIGN_LINE_MAX =
+        4096, /* bytes: em dash, the longest name, 3244 characters of base64, newline */
 };
 
 struct cosign_line {

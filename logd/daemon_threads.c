@@ -185,6 +185,11 @@ static void close_pool(struct daemon *d)
     if (d->is_paused) {
         pool_end(d->parts.pool, d->opening.pause_err.msg);
     }
+    if (d->settings.is_frozen) {
+        pool_close(d->parts.pool, POOL_CLOSED_FROZEN,
+                   "this log has ended (frozen = on) and takes no more entries; what it has stays, "
+                   "and is proved as before");
+    }
     if (d->is_checking) {
         pool_close(d->parts.pool, POOL_CLOSED_CHECK, d->opening.pause_err.msg);
     }

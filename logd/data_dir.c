@@ -16,7 +16,7 @@ enum {
 static enum err_code bind(const char *path, const struct vkey *log, struct err *err)
 {
     char *name = file_join(path, "identity");
-    struct buf ours = BUF_INIT(1024), theirs = BUF_INIT(1024);
+    struct buf ours = BUF_INIT(VKEY_TEXT_MAX), theirs = BUF_INIT(VKEY_TEXT_MAX);
     vkey_put(&ours, log);
     buf_put_str(&ours, "\n");
     enum err_code rc = file_read(&theirs, name, err);

@@ -40,8 +40,12 @@ static enum err_code recover(struct log_opening *o, struct err *err)
 static enum err_code open_stores(struct log_opening *o, struct err *err)
 {
     const struct settings *s = o->settings;
-    enum err_code rc =
-        signing_open(&o->parts->signing, s->data_dir, s->key, s->promise_key, s->mark_path, err);
+    struct signing_files files = { .data_dir = s->data_dir,
+                                   .key = s->key,
+                                   .ml_dsa_key = s->ml_dsa_key,
+                                   .promise_key = s->promise_key,
+                                   .mark = s->mark_path };
+    enum err_code rc = signing_open(&o->parts->signing, &files, err);
     if (rc == E_OK) {
         rc = settings_read_policy(&o->parts->policy, s, &o->parts->signing.log.vkey, err);
         o->is_misconfigured = rc != E_OK;

@@ -13,6 +13,7 @@ struct pool;
 /* Who keeps the pool closed, each for a reason of its own: it admits when none is left. The first in
  * this order is the one that callers are told. */
 enum pool_closer {
+    POOL_CLOSED_FROZEN,        /* it has ended: frozen = on */
     POOL_CLOSED_CHECK,         /* the start check: this may be a restored backup */
     POOL_CLOSED_FIRST_NOTE,    /* there is no signed note yet to compare with */
     POOL_CLOSED_REGISTRATIONS, /* who may log is not known yet */

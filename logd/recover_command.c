@@ -188,7 +188,8 @@ static int run(const struct config *config, const char *from)
         return DAEMON_CONFIGURATION;
     }
     const struct settings *s = &r.settings;
-    if (signing_open(&r.signing, s->data_dir, s->key, NULL, s->mark_path, &err) != E_OK) {
+    struct signing_files files = { .data_dir = s->data_dir, .key = s->key, .mark = s->mark_path };
+    if (signing_open(&r.signing, &files, &err) != E_OK) {
         fprintf(stderr, "courtroll-logd: %s\n", err.msg);
         return DAEMON_CANNOT_START;
     }

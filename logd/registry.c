@@ -106,7 +106,7 @@ static enum err_code on_line(void *ctx, struct span keyword, struct span line, s
     if (!span_is_str(keyword, "submitter")) {
         return err_set(err, E_MALFORMED, "\"%s\" is not submitter", lines_quote(keyword).text);
     }
-    if (lines_expect_key(&line, SIGNATURE_ED25519, &enabled.vkey, &url, err) != E_OK) {
+    if (lines_expect_key(&line, VKEY_NOTES, &enabled.vkey, &url, err) != E_OK) {
         return err->code;
     }
     if (url.len > 0) {

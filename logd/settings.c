@@ -18,6 +18,11 @@ static const struct config_key keys[] = {
       .is_required = true,
       .help =
           "The log's signer key file, from courtroll keygen --type log. Its name is the origin." },
+    { .name = "ml-dsa-key",
+      .kind = CONFIG_PATH,
+      .help = "A second signer key file of the same name, from courtroll keygen --type log "
+              "--algorithm ml-dsa-44: "
+              "checkpoints bear its line too. Needs OpenSSL 3.5 or later." },
     { .name = "promise-key",
       .kind = CONFIG_PATH,
       .help = "Signer key file for promises, named <origin>/promise. Without it none are made." },
@@ -60,6 +65,11 @@ static const struct config_key keys[] = {
       .most = 3600000,
       .help = "At most one new checkpoint in that time; the first news after a rest at once." },
     LISTEN_CONFIG_KEYS(DEFAULT_HTTP, DEFAULT_GRPC),
+    { .name = "frozen",
+      .kind = CONFIG_SWITCH,
+      .value = "off",
+      .help = "The log has ended: it takes no more entries, publishes what it has with its quorum, "
+              "and serves it." },
     { .name = "http-add",
       .kind = CONFIG_SWITCH,
       .value = "off",
@@ -156,9 +166,11 @@ enum err_code settings_read(struct settings *out, const struct config *config, s
     struct settings settings = {
         .data_dir = config_string(config, "data-dir"),
         .key = config_string(config, "key"),
+        .ml_dsa_key = config_string(config, "ml-dsa-key"),
         .promise_key = config_string(config, "promise-key"),
         .policy_path = config_string(config, "policy"),
         .mark_path = config_string(config, "mark-path"),
+        .is_frozen = config_is_on(config, "frozen"),
         .has_http_add = config_is_on(config, "http-add"),
         .is_operation = strcmp(config_string(config, "schema"), "operation") == 0,
         .takes_vouched = strcmp(config_string(config, "submitter-signature"), "channel") == 0,
@@ -205,7 +217,7 @@ static enum err_code check_policy(const struct policy *policy, const char *path,
         is_listed |= vkey_is_equal(&policy_log_at(policy, i)->vkey, log);
     }
     if (!is_listed) {
-        struct buf vkey = BUF_INIT(1024);
+        struct buf vkey = BUF_INIT(VKEY_TEXT_MAX);
         vkey_put(&vkey, log);
         err_set(err, E_DENIED, "policy %s does not list our key: it needs the line: log %.*s", path,
                 SPAN_PRINTF(buf_span(&vkey)));

@@ -11,10 +11,12 @@ extern const struct config_schema settings_schema;
 struct settings {
     const char *data_dir; /* all strings are the config's */
     const char *key;
+    const char *ml_dsa_key;  /* or NULL */
     const char *promise_key; /* or NULL */
     const char *policy_path; /* or NULL */
     const char *mark_path;   /* or NULL */
     struct listen_settings listen;
+    bool is_frozen; /* no entry is taken any more */
     bool has_http_add;
     bool is_operation; /* schema = operation: records, which need has_dedup */
     bool has_dedup;

@@ -7,50 +7,66 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <time.h>
 
 enum {
     PATH_MODE = 0600
 };
 
-static enum err_code check_names(const struct signing *signing, const char *key,
-                                 const char *promise_key, struct err *err)
+static enum err_code check_promise_name(const struct signing *signing, const char *path,
+                                        struct err *err)
 {
-    if (signing->log.vkey.type != SIGNATURE_ED25519) {
-        return err_set(err, E_DENIED,
-                       "key file %s is a cosigner's (type 0x04); a log signs with a key of "
-                       "courtroll keygen --type log",
-                       key);
-    }
-    if (promise_key == NULL) {
-        return E_OK;
-    }
     char expected[KEY_NAME_BYTES_MAX + sizeof "/promise"];
     snprintf(expected, sizeof expected, "%s/promise", signing->log.vkey.name);
     if (strcmp(signing->promise.vkey.name, expected) != 0 ||
         signing->promise.vkey.type != SIGNATURE_ED25519) {
-        return err_set(err, E_DENIED, "promise key %s is named %s, expected %s (type 0x01)",
-                       promise_key, signing->promise.vkey.name, expected);
+        return err_set(err, E_DENIED, "promise key %s is named %s, expected %s (type 0x01)", path,
+                       signing->promise.vkey.name, expected);
     }
     return E_OK;
 }
 
-enum err_code signing_open(struct signing *out, const char *data_dir, const char *key,
-                           const char *promise_key, const char *mark_path, struct err *err)
+static enum err_code check_names(const struct signing *signing, const struct signing_files *files,
+                                 struct err *err)
+{
+    const struct vkey *log = &signing->log.vkey, *ml_dsa = &signing->ml_dsa.vkey;
+    if (log->type != SIGNATURE_ED25519) {
+        return err_set(
+            err, E_DENIED,
+            "key file %s holds a key of type 0x%02x; a log signs with a key of courtroll "
+            "keygen --type log, and one of ML-DSA-44 is given as ml-dsa-key",
+            files->key, (unsigned)log->type);
+    }
+    if (files->ml_dsa_key != NULL &&
+        (ml_dsa->type != SIGNATURE_ML_DSA_44 || strcmp(ml_dsa->name, log->name) != 0)) {
+        return err_set(
+            err, E_DENIED,
+            "key file %s holds %s of type 0x%02x, expected %s of type 0x06: make it with "
+            "courtroll keygen --type log --algorithm ml-dsa-44",
+            files->ml_dsa_key, ml_dsa->name, (unsigned)ml_dsa->type, log->name);
+    }
+    return files->promise_key == NULL ? E_OK : check_promise_name(signing, files->promise_key, err);
+}
+
+enum err_code signing_open(struct signing *out, const struct signing_files *files, struct err *err)
 {
     struct signing signing = { .signed_path = NULL };
-    enum err_code rc = key_file_load(&signing.log, key, err);
-    if (rc == E_OK && promise_key != NULL) {
-        rc = key_file_load(&signing.promise, promise_key, err);
+    enum err_code rc = key_file_load_any(&signing.log, files->key, err);
+    if (rc == E_OK && files->ml_dsa_key != NULL) {
+        rc = key_file_load_any(&signing.ml_dsa, files->ml_dsa_key, err);
+    }
+    if (rc == E_OK && files->promise_key != NULL) {
+        rc = key_file_load(&signing.promise, files->promise_key, err);
     }
     if (rc == E_OK) {
-        rc = check_names(&signing, key, promise_key, err);
+        rc = check_names(&signing, files, err);
     }
     if (rc != E_OK) {
         signing_close(&signing);
         return rc;
     }
-    signing.signed_path = file_join(data_dir, "signed");
-    signing.mark_path = mark_path == NULL ? NULL : mem_strdup(mark_path);
+    signing.signed_path = file_join(files->data_dir, "signed");
+    signing.mark_path = files->mark == NULL ? NULL : mem_strdup(files->mark);
     *out = signing;
     return E_OK;
 }
@@ -58,6 +74,7 @@ enum err_code signing_open(struct signing *out, const char *data_dir, const char
 void signing_close(struct signing *signing)
 {
     signer_clear(&signing->log);
+    signer_clear(&signing->ml_dsa);
     signer_clear(&signing->promise);
     mem_free(signing->signed_path);
     mem_free(signing->mark_path);
@@ -68,6 +85,16 @@ const char *signing_origin(const struct signing *signing)
     return signing->log.vkey.name;
 }
 
+/* ML-DSA-44 signs with a time: the log's own. */
+static enum err_code put_ml_dsa_line(struct buf *note, struct span text,
+                                     const struct signing *signing, struct err *err)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return note_put_signature(note, text, &signing->ml_dsa,
+                              now.tv_sec > 0 ? (uint64_t)now.tv_sec : 1, err);
+}
+
 enum err_code signing_sign(struct signing *signing, const struct checkpoint *checkpoint,
                            struct buf *note, struct err *err)
 {
@@ -75,6 +102,9 @@ enum err_code signing_sign(struct signing *signing, const struct checkpoint *che
     struct buf signed_note = BUF_INIT(NOTE_BYTES_MAX);
     checkpoint_put(&text, checkpoint);
     enum err_code rc = note_put_signed(&signed_note, buf_span(&text), &signing->log, 0, err);
+    if (rc == E_OK && signing->ml_dsa.ml_dsa != NULL) {
+        rc = put_ml_dsa_line(&signed_note, buf_span(&text), signing, err);
+    }
     if (rc == E_OK && signing->mark_path != NULL) {
         rc = file_replace(signing->mark_path, PATH_MODE, buf_span(&text), err);
     }

@@ -17,21 +17,28 @@
 
 struct signing {
     struct signer log;
+    struct signer ml_dsa;  /* likewise under the origin, type 0x06; key NULL: none */
     struct signer promise; /* key NULL: no promises */
     char *signed_path;     /* data-dir/signed; owned */
     char *mark_path;       /* or NULL; owned */
 };
 
-/* Loads the keys from their files, or from the devices that these name (key_file.h); `promise_key` and
- * `mark_path` may be NULL. The log's key is type 0x01 and its name is the origin; the promise key's name
- * must be "<origin>/promise". E_DENIED when a key file can be read by others than its owner. */
-MUST_USE enum err_code signing_open(struct signing *out, const char *data_dir, const char *key,
-                                    const char *promise_key, const char *mark_path,
+struct signing_files {
+    const char *data_dir;
+    const char *key;
+    const char *ml_dsa_key; /* or NULL, as the two below */
+    const char *promise_key;
+    const char *mark;
+};
+
+/* Loads the keys from their files, or from the devices that these name (key_file.h). The log's key is type 0x01 and its
+ * name is the origin; a second one of type 0x06 has the same name, and the promise key is "<origin>/promise". E_DENIED when a key file can be read by others than its owner. */
+MUST_USE enum err_code signing_open(struct signing *out, const struct signing_files *files,
                                     struct err *err);
 void signing_close(struct signing *signing);
 const char *signing_origin(const struct signing *signing);
 
-/* Signs the tree and syncs all records of it first; appends the note. */
+/* Signs the tree, with both keys if there are two, and syncs all records of it first; appends the note. */
 MUST_USE enum err_code signing_sign(struct signing *signing, const struct checkpoint *checkpoint,
                                     struct buf *note, struct err *err);
 

@@ -46,7 +46,8 @@ static void put_key(struct buf *out, struct watched_log *log,
     watched_log_put_key(out, log, names[contradiction->kind]);
     if (contradiction->kind == CONTRADICTION_EQUIVOCATION) {
         const struct vkey *key = &witness_of(watched_log_options(log), contradiction)->vkey;
-        hex_put(out, SPAN_OF_ARRAY(key->key.bytes));
+        struct hash id = vkey_public_id(key);
+        hex_put(out, hash_span(&id));
     }
 }
 

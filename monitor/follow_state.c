@@ -9,7 +9,6 @@
 enum {
     VERSION = 1,
     KEY_BYTES = 128,
-    VKEY_BYTES = 1024,
     WITNESS_BYTES = HASH_BYTES + 8 + 8,
     STATE_BYTES = 8192 + POLICY_KEYS_MAX * WITNESS_BYTES,
     CURSOR_BYTES = 4096 + FOLLOW_BAD_TILES_MAX * (TILE_PATH_MAX + 256),
@@ -167,7 +166,7 @@ static bool take_range(struct span *in, struct compact_range *out)
 
 static struct hash witness_id(const struct policy_witness *witness)
 {
-    struct buf text = BUF_INIT(VKEY_BYTES);
+    struct buf text = BUF_INIT(VKEY_TEXT_MAX);
     vkey_put(&text, &witness->vkey);
     struct hash id = sha256(buf_span(&text));
     buf_clear(&text);
@@ -228,7 +227,7 @@ static bool take_witnesses(struct span *in, struct follow_state *state, const st
 
 static void put_vkey(struct buf *out, const struct vkey *vkey)
 {
-    struct buf text = BUF_INIT(VKEY_BYTES);
+    struct buf text = BUF_INIT(VKEY_TEXT_MAX);
     vkey_put(&text, vkey);
     buf_put_u16(out, (uint16_t)text.len);
     buf_put(out, buf_span(&text));
@@ -269,7 +268,7 @@ static enum err_code check_key(struct span *in, const struct watched_log_options
     if (!span_take_u16(in, &len) || !span_take(in, len, &stored)) {
         return corrupt(err, "state");
     }
-    struct buf text = BUF_INIT(VKEY_BYTES);
+    struct buf text = BUF_INIT(VKEY_TEXT_MAX);
     vkey_put(&text, &options->log->vkey);
     bool is_same = span_is_equal(stored, buf_span(&text));
     buf_clear(&text);

@@ -63,6 +63,7 @@ static void verify_witnesses(struct known_note *note, const struct policy *polic
         note_verify_each(&note->note, &key, 1, &verified, &count, &bad_count);
         verdict->bad_signatures += bad_count;
         note->bad_witnesses.has[i] = bad_count > 0;
+        verdict->unchecked.has[i] = note_is_unchecked(&note->note, key);
         if (count > 0) {
             assert(note->witness_line_count < NOTE_SIGNATURES_MAX);
             note->witness_lines[note->witness_line_count++] =

@@ -12,8 +12,8 @@
 enum {
     /* Of a checkpoint with its extension lines: two such notes fit into an evidence file. */
     KNOWN_NOTE_TEXT_MAX = 32 * 1024,
-    /* And NOTE_SIGNATURES_MAX lines: dash, name, key ID, time and signature in base64. */
-    KNOWN_NOTE_BYTES_MAX = KNOWN_NOTE_TEXT_MAX + 40 * 1024,
+    /* And lines: NOTE_SIGNATURES_MAX of Ed25519, or 25 of ML-DSA-44. */
+    KNOWN_NOTE_BYTES_MAX = KNOWN_NOTE_TEXT_MAX + 88 * 1024,
 };
 
 struct known_line {

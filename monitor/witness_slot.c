@@ -11,7 +11,8 @@ static void put_key(struct buf *out, struct watched_log *log, const struct vkey 
                     enum witness_slot_kind kind)
 {
     watched_log_put_key(out, log, "witness/");
-    hex_put(out, SPAN_OF_ARRAY(witness->key.bytes));
+    struct hash id = vkey_public_id(witness);
+    hex_put(out, hash_span(&id));
     buf_put_str(out, kind == WITNESS_SLOT_SIZE ? "/size" : "/time");
 }
 

@@ -35,7 +35,7 @@ cli          base tlog record evidence store net client courtroll cli
 # A folder that is not in `layers` (tests, bench) may include anything.
 libraries="
 leveldb/         ^lib/store/
-openssl/         ^(lib/base/crypto[a-z_]*[.]c|lib/net/(tls|bastion)[a-z_]*[.][ch])$
+openssl/         ^(lib/base/(crypto|ml_dsa)[a-z_]*[.]c|lib/net/(tls|bastion)[a-z_]*[.][ch])$
 nghttp2/         ^lib/net/bastion[a-z_]*[.][ch]$
 p11-kit/         ^lib/store/hsm[a-z_]*[.][ch]$
 grpc/            ^lib/net/rpc[a-z_]*[.][ch]$

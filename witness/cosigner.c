@@ -75,7 +75,7 @@ struct cosigner *cosigner_new(const struct cosigner_options *options)
         cosigner->options.unix_s = system_s;
     }
     for (size_t i = 0; i < options->key_count; i++) {
-        assert(options->keys[i].vkey.type == SIGNATURE_COSIGNATURE);
+        assert(options->keys[i].vkey.type != SIGNATURE_ED25519);
         cosigner->own_keys[i] = &options->keys[i].vkey;
     }
     return cosigner;
@@ -300,6 +300,10 @@ static enum refusal sign(struct cosign_job *job, uint64_t timestamp)
     struct span text = span_slice(buf_span(&job->request.note), 0, job->request.text_len);
     struct err err;
     for (size_t i = 0; i < options->key_count; i++) {
+        bool is_ml_dsa = options->keys[i].vkey.type == SIGNATURE_ML_DSA_44;
+        if (is_ml_dsa && job->request.checkpoint.has_extensions) {
+            continue; /* its signature would not cover the extension lines */
+        }
         if (note_put_signature(&job->lines, text, &options->keys[i], timestamp, &err) != E_OK) {
             complain(job->cosigner, job, REFUSED_KEY, err.msg);
             return REFUSED_KEY;

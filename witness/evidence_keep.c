@@ -75,17 +75,6 @@ static char *path_of(const struct evidence_keep *keep, const struct hash *origin
 
 /* -- what a file says -- */
 
-static enum err_code read_checkpoint(struct checkpoint *out, struct span bytes, struct err *err)
-{
-    struct note note;
-    enum err_code rc = note_parse(&note, bytes, err);
-    if (rc == E_OK) {
-        rc = checkpoint_parse(out, note.text, err);
-        note_clear(&note);
-    }
-    return rc;
-}
-
 /* All but the time. E_MALFORMED. */
 static enum err_code describe(struct evidence_item *out, struct span file, struct err *err)
 {
@@ -94,10 +83,10 @@ static enum err_code describe(struct evidence_item *out, struct span file, struc
     struct evidence_item item = { .id = sha256(file) };
     enum err_code rc = evidence_parse(&evidence, file, err);
     if (rc == E_OK) {
-        rc = read_checkpoint(&a, evidence.notes[0], err);
+        rc = checkpoint_parse_note(&a, evidence.notes[0], err);
     }
     if (rc == E_OK) {
-        rc = read_checkpoint(&b, evidence.notes[1], err);
+        rc = checkpoint_parse_note(&b, evidence.notes[1], err);
     }
     if (rc != E_OK) {
         return rc;

@@ -104,7 +104,7 @@ static enum err_code read_key(struct vkey *out, const char *path, struct err *er
         return rc;
     }
     struct signer signer;
-    rc = key_file_load(&signer, path, err);
+    rc = key_file_load_any(&signer, path, err);
     if (rc == E_OK) {
         *out = signer.vkey;
         signer_clear(&signer);
@@ -200,7 +200,7 @@ static enum err_code collect_points(struct ledger *ledger, const struct hash *or
     }
     enum err_code rc = ledger_refused(ledger, origin_hash, &note, err);
     if (rc == E_OK) {
-        rc = state_read_checkpoint(&refused, buf_span(&note), err);
+        rc = checkpoint_parse_note(&refused, buf_span(&note), err);
         if (rc == E_OK) {
             points[(*count)++] =
                 (struct state_adopt_point){ "the refused note", refused.size, refused.root };

@@ -17,17 +17,6 @@ struct show {
     json_t *rows;
 };
 
-enum err_code state_read_checkpoint(struct checkpoint *out, struct span bytes, struct err *err)
-{
-    struct note note;
-    enum err_code rc = note_parse(&note, bytes, err);
-    if (rc == E_OK) {
-        rc = checkpoint_parse(out, note.text, err);
-        note_clear(&note);
-    }
-    return rc;
-}
-
 /* NULL when nobody tells. */
 static const char *origin_of(const struct show *show, const struct hash *origin_hash,
                              struct checkpoint *scratch)
@@ -35,7 +24,7 @@ static const char *origin_of(const struct show *show, const struct hash *origin_
     struct buf note = BUF_INIT(LEDGER_NOTE_BYTES_MAX);
     struct err err;
     bool is_told = ledger_note(show->ledger, origin_hash, &note, &err) == E_OK &&
-                   state_read_checkpoint(scratch, buf_span(&note), &err) == E_OK;
+                   checkpoint_parse_note(scratch, buf_span(&note), &err) == E_OK;
     buf_clear(&note);
     for (size_t i = 0; !is_told && show->logs != NULL && i < show->logs->count; i++) {
         struct hash hash = sha256(span_of_str(show->logs->items[i].origin));
@@ -97,7 +86,7 @@ static void put_refused(const struct show *show, const struct hash *origin_hash,
     struct err err;
     enum err_code rc = ledger_refused(show->ledger, origin_hash, &note, &err);
     json_object_set_new(row, "refused", json_boolean(rc != E_NOT_FOUND));
-    if (rc == E_OK && state_read_checkpoint(&checkpoint, buf_span(&note), &err) == E_OK) {
+    if (rc == E_OK && checkpoint_parse_note(&checkpoint, buf_span(&note), &err) == E_OK) {
         json_object_set_new(row, "refused_size", json_integer((json_int_t)checkpoint.size));
         json_object_set_new(row, "refused_root", base64_text(&checkpoint.root));
     }

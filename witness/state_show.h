@@ -10,8 +10,4 @@
 MUST_USE enum err_code state_show(struct ledger *ledger, const struct mark_file *mark,
                                   const struct log_list *logs, bool is_json, struct err *err);
 
-/* The checkpoint in a note that we keep; nothing is verified. */
-MUST_USE enum err_code state_read_checkpoint(struct checkpoint *out, struct span note,
-                                             struct err *err);
-
 #endif

@@ -63,7 +63,7 @@ static void put_keys(struct buf *out, const struct parts *parts)
 {
     buf_put_str(out, "<h2>Keys</h2>\n<pre>");
     for (size_t i = 0; i < parts->key_count; i++) {
-        struct buf vkey = BUF_INIT(1024);
+        struct buf vkey = BUF_INIT(VKEY_TEXT_MAX);
         vkey_put(&vkey, &parts->keys[i].vkey);
         html_put_escaped(out, buf_span(&vkey));
         buf_put_str(out, "\n");

@@ -30,7 +30,7 @@ static size_t put_new(struct buf *out, struct span held, const struct signer *ke
 {
     size_t known = 0;
     for (size_t i = 0; i < count; i++) {
-        struct buf vkey = BUF_INIT(1024);
+        struct buf vkey = BUF_INIT(VKEY_TEXT_MAX);
         vkey_put(&vkey, &keys[i].vkey);
         if (has_line(held, buf_span(&vkey))) {
             known++;

@@ -6,7 +6,14 @@ static enum err_code check(const struct witness_keys *keys, size_t last, const c
                            struct err *err)
 {
     const struct vkey *vkey = &keys->vkeys[last];
-    if (vkey->type != SIGNATURE_COSIGNATURE) {
+    if (vkey->type == SIGNATURE_ML_DSA_44 && last == 0) {
+        return err_set(err, E_MALFORMED,
+                       "%s holds a key of type 0x06 (ML-DSA-44): give one of type 0x04 before it, "
+                       "which every log "
+                       "can check",
+                       path);
+    }
+    if (vkey->type != SIGNATURE_COSIGNATURE && vkey->type != SIGNATURE_ML_DSA_44) {
         return err_set(
             err, E_MALFORMED,
             "%s holds a key of type 0x%02x, which signs for a log; a witness needs one of "
@@ -35,7 +42,7 @@ enum err_code witness_keys_load(struct witness_keys *out, const char *const *pat
     struct witness_keys keys = { .count = 0 };
     enum err_code rc = E_OK;
     for (size_t i = 0; i < count && rc == E_OK; i++) {
-        rc = key_file_load(&keys.signers[i], paths[i], err);
+        rc = key_file_load_any(&keys.signers[i], paths[i], err);
         if (rc == E_OK) {
             keys.count++;
             keys.vkeys[i] = keys.signers[i].vkey;

@@ -1,4 +1,5 @@
-/* witness_keys.h -- the keys that a witness signs with: of one name, each of type 0x04.
+/* witness_keys.h -- the keys that a witness signs with: of one name, the first of type 0x04, the others of that
+ * type or of ML-DSA-44 (0x06).
  *
  * Blocks on the disk, and on a device. Any thread.
  */

@@ -387,6 +387,11 @@ enum err_code base64_decode_hash(struct hash *out, struct span text, struct err 
     return rc;
 }
 
+const char *crypto_library(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION);
+}
+
 void crypto_random(uint8_t *out, size_t len)
 {
     must(RAND_bytes(out, (int)len));

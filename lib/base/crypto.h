@@ -102,6 +102,8 @@ MUST_USE enum err_code base64_append_decoded(struct buf *out, struct span text,
 void base64_put_hash(struct buf *out, const struct hash *hash);
 MUST_USE enum err_code base64_decode_hash(struct hash *out, struct span text, struct err *err);
 
+const char *crypto_library(void); /* "OpenSSL 3.0.17 1 Jul 2025" */
+
 void crypto_random(uint8_t *out, size_t len);
 void crypto_wipe(void *memory, size_t len);
 void crypto_wipe_buf(struct buf *buf); /* and buf_clear */

@@ -23,19 +23,29 @@ static bool is_promise_key(const struct vkey *key, const struct evidence_signers
     return false;
 }
 
+/* ML-DSA-44 keys are of logs or of witnesses; a log's has the origin as its name. */
+static bool is_ml_dsa_of_log(const struct vkey *key, const char *origin)
+{
+    return key->type == SIGNATURE_ML_DSA_44 && strcmp(key->name, origin) == 0;
+}
+
 /* `origin` is NULL for the role of a monitor. */
 static bool may_sign(const struct vkey *key, enum evidence_role role, const char *origin,
                      const struct evidence_signers *signers)
 {
     switch (role) {
     case EVIDENCE_ROLE_WITNESS:
-        return key->type == SIGNATURE_COSIGNATURE;
+        return key->type == SIGNATURE_COSIGNATURE ||
+               (key->type == SIGNATURE_ML_DSA_44 && !is_ml_dsa_of_log(key, origin));
     case EVIDENCE_ROLE_PROMISE:
         return promise_key_is_of(key, origin);
     case EVIDENCE_ROLE_MONITOR:
         return key->type == SIGNATURE_ED25519 && !is_promise_key(key, signers);
     case EVIDENCE_ROLE_LOG:
         break;
+    }
+    if (is_ml_dsa_of_log(key, origin)) {
+        return true;
     }
     return key->type == SIGNATURE_ED25519 &&
            (signers->are_of_log ||

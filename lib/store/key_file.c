@@ -31,7 +31,10 @@ static enum err_code open_device(struct signer *out, struct span vkey_text, stru
     struct signing_key *key;
     enum err_code rc = vkey_parse(&vkey, vkey_text, err);
     if (rc == E_OK) {
-        rc = hsm_open_key(&key, uri, err);
+        rc = vkey.ml_dsa != NULL
+                 ? err_set(err, E_UNSUPPORTED,
+                           "%s: keys of type 0x06 (ML-DSA-44) cannot be in a device", vkey.name)
+                 : hsm_open_key(&key, uri, err);
     }
     if (rc != E_OK) {
         return rc;
@@ -42,7 +45,7 @@ static enum err_code open_device(struct signer *out, struct span vkey_text, stru
         return err_set(err, E_BAD_SIGNATURE, "the device's key is not the one of the vkey %s",
                        vkey.name);
     }
-    *out = (struct signer){ vkey, key };
+    *out = (struct signer){ .vkey = vkey, .key = key };
     return E_OK;
 }
 
@@ -62,7 +65,7 @@ static enum err_code parse(struct signer *out, struct span text, struct err *err
     return open_device(out, vkey, uri, err);
 }
 
-enum err_code key_file_load(struct signer *out, const char *path, struct err *err)
+enum err_code key_file_load_any(struct signer *out, const char *path, struct err *err)
 {
     struct buf text = BUF_INIT(KEY_FILE_MAX);
     enum err_code rc = key_file_check_private(path, err);
@@ -73,5 +76,23 @@ enum err_code key_file_load(struct signer *out, const char *path, struct err *er
         err_wrap(err, "key file %s", path);
     }
     crypto_wipe_buf(&text);
+    return rc;
+}
+
+enum err_code key_file_load(struct signer *out, const char *path, struct err *err)
+{
+    struct signer signer;
+    enum err_code rc = key_file_load_any(&signer, path, err);
+    if (rc == E_OK && signer.key == NULL) {
+        signer_clear(&signer);
+        rc = err_set(
+            err, E_UNSUPPORTED,
+            "key file %s holds a key of type 0x06 (ML-DSA-44), which signs checkpoints only: "
+            "a key of Ed25519 is needed here",
+            path);
+    }
+    if (rc == E_OK) {
+        *out = signer;
+    }
     return rc;
 }

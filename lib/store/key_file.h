@@ -19,6 +19,9 @@
  * E_TOO_LARGE, E_UNSUPPORTED; E_BAD_SIGNATURE when the vkey is not that of the key; E_CORRUPT, E_IO from
  * a device. The error names the file. */
 MUST_USE enum err_code key_file_load(struct signer *out, const char *path, struct err *err);
+/* The first takes keys of Ed25519 only, and is E_UNSUPPORTED for others: its callers sign with out->key. This one is for
+ * logs and witnesses, which sign checkpoints with either kind. */
+MUST_USE enum err_code key_file_load_any(struct signer *out, const char *path, struct err *err);
 
 /* E_DENIED when others than its owner can read or write the file. */
 MUST_USE enum err_code key_file_check_private(const char *path, struct err *err);

@@ -102,6 +102,17 @@ bool checkpoint_is_equal(const struct checkpoint *a, const struct checkpoint *b)
            hash_is_equal(&a->root, &b->root) && strcmp(a->origin, b->origin) == 0;
 }
 
+enum err_code checkpoint_parse_note(struct checkpoint *out, struct span note_bytes, struct err *err)
+{
+    struct note note;
+    enum err_code rc = note_parse(&note, note_bytes, err);
+    if (rc == E_OK) {
+        rc = checkpoint_parse(out, note.text, err);
+        note_clear(&note);
+    }
+    return rc;
+}
+
 enum err_code checkpoint_open(struct checkpoint *out, struct span note_bytes,
                               const struct vkey *key, const char *origin, struct err *err)
 {

@@ -30,6 +30,10 @@ MUST_USE enum err_code checkpoint_parse(struct checkpoint *out, struct span text
 MUST_USE enum err_code checkpoint_parse_any_root(struct checkpoint *out, struct span text,
                                                  struct err *err);
 
+/* Of a note whose signatures are not looked at: do not act on what it says. E_MALFORMED. */
+MUST_USE enum err_code checkpoint_parse_note(struct checkpoint *out, struct span note,
+                                             struct err *err);
+
 /* Without extension lines. */
 void checkpoint_put(struct buf *out, const struct checkpoint *checkpoint);
 

@@ -52,7 +52,7 @@ enum err_code lines_expect_end(struct span *line, struct err *err)
     return err_set(err, E_MALFORMED, "\"%s\" is one item too many", lines_quote(item).text);
 }
 
-enum err_code lines_expect_key(struct span *line, enum signature_type type, struct vkey *vkey,
+enum err_code lines_expect_key(struct span *line, enum vkey_role role, struct vkey *vkey,
                                struct span *url, struct err *err)
 {
     struct span text;
@@ -61,7 +61,7 @@ enum err_code lines_expect_key(struct span *line, enum signature_type type, stru
         rc = err_wrap(err, "vkey \"%s\"", lines_quote(text).text);
     }
     if (rc == E_OK) {
-        rc = vkey_require_type(vkey, type, err);
+        rc = vkey_require_role(vkey, role, err);
     }
     if (rc != E_OK) {
         return rc;

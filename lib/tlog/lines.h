@@ -33,8 +33,8 @@ MUST_USE enum err_code lines_expect_item(struct span *line, const char *what, st
 /* There is no further item. */
 MUST_USE enum err_code lines_expect_end(struct span *line, struct err *err);
 
-/* A vkey of the given type, and the URL that may follow it to end the line; empty if none does. */
-MUST_USE enum err_code lines_expect_key(struct span *line, enum signature_type type,
-                                        struct vkey *vkey, struct span *url, struct err *err);
+/* A vkey for the given role, and the URL that may follow it to end the line; empty if none does. */
+MUST_USE enum err_code lines_expect_key(struct span *line, enum vkey_role role, struct vkey *vkey,
+                                        struct span *url, struct err *err);
 
 #endif

@@ -129,7 +129,7 @@ static char *copy(struct span text)
 /* As in a policy: a public key is there once, and so are a name and ID, by which notes name keys. */
 static enum err_code check_new_key(struct seen *seen, const struct vkey *vkey, struct err *err)
 {
-    if (!seen_add_name(seen, "key", SPAN_OF_ARRAY(vkey->key.bytes))) {
+    if (!seen_add_name(seen, "key", vkey_public(vkey))) {
         return err_set(err, E_MALFORMED, "the public key of %s is listed already", vkey->name);
     }
     struct buf name = BUF_INIT(KEY_NAME_BYTES_MAX + 4);
@@ -152,7 +152,7 @@ static enum err_code on_line(void *ctx, struct span keyword, struct span line, s
     if (!span_is_str(keyword, "log")) {
         return err_set(err, E_MALFORMED, "\"%s\" is not log", lines_quote(keyword).text);
     }
-    enum err_code rc = lines_expect_key(&line, SIGNATURE_ED25519, &item.vkey, &url, err);
+    enum err_code rc = lines_expect_key(&line, VKEY_LOG, &item.vkey, &url, err);
     if (rc == E_OK) {
         rc = check_new_key(&reader->seen, &item.vkey, err);
     }
@@ -205,7 +205,7 @@ static enum err_code take_vkey(struct network_reader *network, struct span value
     (void)err;
     struct err why_not;
     network->item = (struct log_list_item){ 0 };
-    network->is_usable = vkey_parse(&network->item.vkey, value, &why_not) == E_OK &&
+    network->is_usable = vkey_parse_ed25519(&network->item.vkey, value, &why_not) == E_OK &&
                          network->item.vkey.type == SIGNATURE_ED25519;
     if (network->is_usable) {
         memcpy(network->item.origin, network->item.vkey.name, sizeof network->item.vkey.name);

@@ -18,7 +18,7 @@ enum {
 /* One key of one log. */
 struct log_list_item {
     char origin[ORIGIN_BYTES_MAX + 1];
-    struct vkey vkey;          /* type 0x01; its name need not be the origin */
+    struct vkey vkey;          /* of a log; its name need not be the origin */
     char *url;                 /* where the log is read, or NULL; owned */
     uint64_t requests_per_day; /* add-checkpoint requests that the log announced; 0: it did not */
 };

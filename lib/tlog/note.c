@@ -60,9 +60,22 @@ static enum err_code timed_put(struct buf *out, const struct signer *signer, str
     return cosignature_put(out, signer->key, timestamp, text, err);
 }
 
+static bool ml_dsa_is_valid(const struct vkey *key, struct span text, struct span signature,
+                            uint64_t *timestamp)
+{
+    return cosignature_ml_dsa_is_valid(key->ml_dsa, key->name, text, signature, timestamp);
+}
+
+static enum err_code ml_dsa_put(struct buf *out, const struct signer *signer, struct span text,
+                                uint64_t timestamp, struct err *err)
+{
+    return cosignature_put_ml_dsa(out, signer->ml_dsa, signer->vkey.name, timestamp, text, err);
+}
+
 static const struct signature_kind kinds[] = {
     { SIGNATURE_ED25519, ED25519_SIGNATURE_BYTES, false, ed25519_is_valid, ed25519_put },
     { SIGNATURE_COSIGNATURE, COSIGNATURE_BYTES, true, timed_is_valid, timed_put },
+    { SIGNATURE_ML_DSA_44, COSIGNATURE_ML_DSA_BYTES, true, ml_dsa_is_valid, ml_dsa_put },
 };
 
 static const struct signature_kind *find_kind(enum signature_type type)
@@ -202,12 +215,32 @@ void note_clear(struct note *note)
 
 /* -- verifying -- */
 
+static bool can_check(const struct vkey *key)
+{
+    return key->type != SIGNATURE_ML_DSA_44 || ml_dsa_is_available();
+}
+
+static bool is_line_of(const struct note_line *line, const struct vkey *key)
+{
+    return key->id == line->key_id && span_is_str(line->name, key->name);
+}
+
+bool note_is_unchecked(const struct note *note, const struct vkey *key)
+{
+    for (size_t i = 0; i < note->count && !can_check(key); i++) {
+        if (is_line_of(&note->lines[i], key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Position of the key that the line names, or SIZE_MAX. */
 static size_t find_key(const struct note_line *line, const struct vkey *const *keys,
                        size_t key_count)
 {
     for (size_t i = 0; i < key_count; i++) {
-        if (keys[i]->id == line->key_id && span_is_str(line->name, keys[i]->name)) {
+        if (is_line_of(line, keys[i])) {
             return i;
         }
     }
@@ -242,6 +275,15 @@ static enum err_code check_distinct(const struct vkey *const *keys, size_t key_c
 static enum err_code none_known(const struct note *note, const struct vkey *const *keys,
                                 size_t key_count, struct err *err)
 {
+    for (size_t k = 0; k < key_count; k++) {
+        if (note_is_unchecked(note, keys[k])) {
+            return err_set(
+                err, E_BAD_SIGNATURE,
+                "signed by %s with ML-DSA-44 alone, which cannot be checked here: %s has "
+                "none, OpenSSL 3.5 or later (Debian 13) does",
+                keys[k]->name, crypto_library());
+        }
+    }
     for (size_t i = 0; i < note->count; i++) {
         for (size_t k = 0; k < key_count; k++) {
             if (span_is_str(note->lines[i].name, keys[k]->name)) {
@@ -268,7 +310,7 @@ enum err_code note_verify(const struct note *note, const struct vkey *const *key
     size_t count = 0;
     for (size_t i = 0; i < note->count; i++) {
         size_t key = find_key(&note->lines[i], keys, key_count);
-        if (key == SIZE_MAX || is_verified(found, count, key)) {
+        if (key == SIZE_MAX || is_verified(found, count, key) || !can_check(keys[key])) {
             continue;
         }
         uint64_t timestamp;
@@ -293,7 +335,7 @@ void note_verify_each(const struct note *note, const struct vkey *const *keys, s
     size_t count = 0, bad = 0;
     for (size_t i = 0; i < note->count; i++) {
         size_t key = find_key(&note->lines[i], keys, key_count);
-        if (key == SIZE_MAX || is_verified(verified, count, key)) {
+        if (key == SIZE_MAX || is_verified(verified, count, key) || !can_check(keys[key])) {
             continue;
         }
         uint64_t timestamp;

@@ -2,6 +2,8 @@
  *
  * Spec: C2SP signed-note v1.0.0; cosignature lines C2SP tlog-cosignature.
  * Pure. Any thread. Verifying costs about 100 us for each known key.
+ * Lines of ML-DSA-44 keys cannot be checked with a libcrypto older than 3.5: they are then as if they were not there,
+ * and note_is_unchecked tells of them.
  */
 #ifndef TLOG_NOTE_H
 #define TLOG_NOTE_H
@@ -40,11 +42,14 @@ struct note_verified {
 
 /* Verifies every line whose (name, key ID) is one of `keys`; the first line of a key counts, later
  * ones are skipped; unknown lines are ignored. E_BAD_SIGNATURE when a known key's line does not
- * verify, or none is known. `verified` has room for min(key_count, NOTE_SIGNATURES_MAX).
+ * verify, none is known, or none of those that are can be checked here. `verified` has room for min(key_count, NOTE_SIGNATURES_MAX).
  * E_CONFLICT when two keys given share name and ID. */
 MUST_USE enum err_code note_verify(const struct note *note, const struct vkey *const *keys,
                                    size_t key_count, struct note_verified *verified,
                                    size_t *verified_count, struct err *err);
+
+/* Is there a line of this key that nobody can check here? */
+bool note_is_unchecked(const struct note *note, const struct vkey *key);
 
 /* Verifies only the lines that do verify; bad ones of known keys are reported in *bad_count instead
  * of failing. For receipts and monitors, which must not let one bad witness hide the others. */
@@ -52,7 +57,7 @@ void note_verify_each(const struct note *note, const struct vkey *const *keys, s
                       struct note_verified *verified, size_t *verified_count, size_t *bad_count);
 
 /* Appends "— name base64\n". `text` ends with a newline; `timestamp` is for cosignatures only and
- * then not 0. Errors are signing_key_sign's; nothing is appended then. */
+ * then not 0. Errors are signing_key_sign's, or cosignature_put_ml_dsa's; nothing is appended then. */
 MUST_USE enum err_code note_put_signature(struct buf *out, struct span text,
                                           const struct signer *signer, uint64_t timestamp,
                                           struct err *err);

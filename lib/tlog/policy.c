@@ -77,7 +77,7 @@ static char *copy(struct span text)
  * and ID, so these must not be shared either. */
 static enum err_code check_new_key(const struct vkey *old, const struct vkey *new, struct err *err)
 {
-    if (memcmp(old->key.bytes, new->key.bytes, sizeof old->key.bytes) == 0) {
+    if (span_is_equal(vkey_public(old), vkey_public(new))) {
         return err_set(err, E_MALFORMED, "the public key of %s is listed already, for %s",
                        new->name, old->name);
     }
@@ -92,7 +92,7 @@ static enum err_code parse_log(struct policy *policy, struct span line, struct e
 {
     struct vkey vkey;
     struct span url;
-    enum err_code rc = lines_expect_key(&line, SIGNATURE_ED25519, &vkey, &url, err);
+    enum err_code rc = lines_expect_key(&line, VKEY_LOG, &vkey, &url, err);
     for (size_t i = 0; rc == E_OK && i < policy->log_count; i++) {
         rc = check_new_key(&policy->logs[i].vkey, &vkey, err);
     }
@@ -159,7 +159,7 @@ static enum err_code parse_witness(struct policy *policy, struct span line, stru
     struct vkey vkey;
     enum err_code rc = parse_new_name(policy, &line, &name, err);
     if (rc == E_OK) {
-        rc = lines_expect_key(&line, SIGNATURE_COSIGNATURE, &vkey, &url, err);
+        rc = lines_expect_key(&line, VKEY_WITNESS, &vkey, &url, err);
     }
     for (size_t i = 0; rc == E_OK && i < policy->witness_count; i++) {
         rc = check_new_key(&policy->witnesses[i].vkey, &vkey, err);
@@ -340,31 +340,94 @@ static size_t cheapest(const struct policy *policy, size_t group, const size_t *
     return sum;
 }
 
+/* -- what a policy withstands: counted in witnesses, of which one may have several keys (Ed25519 and ML-DSA-44) -- */
+
+static const char *name_of_witness(const struct policy *policy, int witness)
+{
+    return policy->witnesses[witness].vkey.name;
+}
+
+/* For each node the witness, by one of its keys, that all keys below it are of; NONE when they are of several. */
+static void find_holders(const struct policy *policy, int holders[static NODES_MAX])
+{
+    for (size_t i = 0; i < policy->node_count; i++) {
+        const struct node *node = &policy->nodes[i];
+        holders[i] = node->witness != NONE ? node->witness : holders[node->first_member];
+        for (int k = node->first_member; k != NONE && holders[i] != NONE;
+             k = policy->nodes[k].next_member) {
+            bool is_same = holders[k] != NONE && strcmp(name_of_witness(policy, holders[k]),
+                                                        name_of_witness(policy, holders[i])) == 0;
+            holders[i] = is_same ? holders[i] : NONE;
+        }
+    }
+}
+
+/* A place of a witness: a node below the quorum whose keys are all its own, not inside another such. */
+static bool is_place(const struct policy *policy, const int holders[static NODES_MAX], int node)
+{
+    int parent = policy->nodes[node].parent;
+    if (holders[node] == NONE || (node != policy->quorum && parent == NONE) ||
+        (node != policy->quorum && holders[parent] != NONE)) {
+        return false;
+    }
+    while (node != policy->quorum && node != NONE) {
+        node = policy->nodes[node].parent;
+    }
+    return node != NONE;
+}
+
+/* The places of the witness that has most. A set of places has at most so many times fewer witnesses. */
+static size_t places_of_one(const struct policy *policy, const int holders[static NODES_MAX])
+{
+    size_t counts[POLICY_KEYS_MAX] = { 0 }, most = 1;
+    for (int i = 0; i <= policy->quorum; i++) {
+        if (!is_place(policy, holders, i)) {
+            continue;
+        }
+        size_t first = 0; /* of the keys with the name */
+        while (strcmp(name_of_witness(policy, (int)first), name_of_witness(policy, holders[i])) !=
+               0) {
+            first++;
+        }
+        counts[first]++;
+        most = counts[first] > most ? counts[first] : most;
+    }
+    return most;
+}
+
+static size_t witnesses_of(size_t places, size_t places_each)
+{
+    return (places + places_each - 1) / places_each;
+}
+
 /* Two sets of k of n members share at least 2k - n of them. Since no witness is below two members,
  * two quorums of the group share no honest witness when so many members, and the cheapest will do,
  * let theirs share none. */
 static size_t compute_f(const struct policy *policy)
 {
     size_t costs[NODES_MAX];
+    int holders[NODES_MAX];
+    find_holders(policy, holders);
     for (size_t i = 0; i <= (size_t)policy->quorum; i++) {
         const struct node *node = &policy->nodes[i];
         size_t shared = 2 * node->needed > node->members ? 2 * node->needed - node->members : 0;
-        costs[i] = node->witness != NONE ? 1 : cheapest(policy, i, costs, shared);
+        costs[i] = holders[i] != NONE ? 1 : cheapest(policy, i, costs, shared);
     }
-    return costs[policy->quorum];
+    return witnesses_of(costs[policy->quorum], places_of_one(policy, holders));
 }
 
 /* A group is blocked when n - k + 1 of its members are. */
 static size_t smallest_blocking_set(const struct policy *policy)
 {
     size_t costs[NODES_MAX];
+    int holders[NODES_MAX];
+    find_holders(policy, holders);
     for (size_t i = 0; i <= (size_t)policy->quorum; i++) {
         const struct node *node = &policy->nodes[i];
-        costs[i] = node->witness != NONE
-                       ? 1
-                       : cheapest(policy, i, costs, node->members - node->needed + 1);
+        costs[i] =
+            holders[i] != NONE ? 1 : cheapest(policy, i, costs, node->members - node->needed + 1);
     }
-    return costs[policy->quorum];
+    return witnesses_of(costs[policy->quorum], places_of_one(policy, holders));
 }
 
 enum err_code policy_parse(struct policy **out, struct span bytes, struct err *err)
@@ -493,12 +556,16 @@ const struct policy_log *policy_log_at(const struct policy *policy, size_t i)
 
 const struct policy_log *policy_log_by_origin(const struct policy *policy, const char *origin)
 {
+    const struct policy_log *found = NULL;
     for (size_t i = 0; i < policy->log_count; i++) {
-        if (strcmp(policy->logs[i].vkey.name, origin) == 0) {
-            return &policy->logs[i];
+        const struct policy_log *log = &policy->logs[i];
+        bool is_better = found == NULL || (found->vkey.type == SIGNATURE_ML_DSA_44 &&
+                                           log->vkey.type != SIGNATURE_ML_DSA_44);
+        if (strcmp(log->vkey.name, origin) == 0 && is_better) {
+            found = log;
         }
     }
-    return NULL;
+    return found;
 }
 
 const struct vkey *policy_promise_key(const struct policy *policy, const char *origin)
@@ -626,6 +693,9 @@ static void verify_witnesses(const struct policy *policy, const struct note *not
     for (size_t i = 0; i < count; i++) {
         verdict->cosigned.has[verified[i].key] = true;
         verdict->timestamps[verified[i].key] = verified[i].timestamp;
+    }
+    for (size_t i = 0; i < policy->witness_count; i++) {
+        verdict->unchecked.has[i] = note_is_unchecked(note, keys[i]);
     }
 }
 

@@ -28,7 +28,7 @@ struct policy_set {
 
 struct policy; /* opaque */
 
-/* E_MALFORMED names the line; also when an 0x01 key stands where an 0x04 key is needed, or the other
+/* E_MALFORMED names the line; also when a log's key stands where a witness's is needed, or the other
  * way round: it says so. Free with policy_free. */
 MUST_USE enum err_code policy_parse(struct policy **out, struct span bytes, struct err *err);
 void policy_free(struct policy *policy); /* NULL is fine */
@@ -38,6 +38,7 @@ const struct hash *policy_hash(const struct policy *policy);
 struct span policy_text(const struct policy *policy);
 size_t policy_log_count(const struct policy *policy);
 const struct policy_log *policy_log_at(const struct policy *policy, size_t i);
+/* Of several keys of one log its Ed25519 key. NULL when none is listed. */
 const struct policy_log *policy_log_by_origin(const struct policy *policy, const char *origin);
 /* A policy may list the promise key of a log (promise.h) as one more log line: its name is that log's origin
  * and "/promise". NULL when it does not. */
@@ -51,7 +52,8 @@ bool policy_has_quorum(const struct policy *policy); /* false: "quorum none" */
 /* Are these witnesses a quorum? Always true for "quorum none". */
 bool policy_is_met(const struct policy *policy, const struct policy_set *present);
 
-/* f: the fewest evil witnesses that let two quorums share no honest member. 0 for "none". */
+/* f: the fewest evil witnesses that let two quorums share no honest member. 0 for "none". Keys of one name are those
+ * of one witness here and below: it is evil, or down, with all of them. */
 size_t policy_f(const struct policy *policy);
 
 /* How many witnesses, whichever they are, may be down with a quorum still possible. */
@@ -70,6 +72,7 @@ struct policy_verdict {
     const struct policy_log *log;         /* the listed log that signed it */
     struct policy_set cosigned;           /* witnesses whose cosignature verifies */
     uint64_t timestamps[POLICY_KEYS_MAX]; /* seconds, of those */
+    struct policy_set unchecked;          /* witnesses whose line cannot be checked here (note.h) */
     size_t bad_signatures;                /* lines of known witnesses that do not verify */
     bool is_met;
 };

@@ -15,16 +15,19 @@ static const char signer_prefix[] = "PRIVATE+KEY+";
 
 struct key_type {
     uint8_t type;
-    bool is_supported;
+    size_t public_bytes; /* 0: not supported */
+    size_t seed_bytes;
     const char *words;
 };
 
 static const struct key_type key_types[] = {
-    { SIGNATURE_ED25519, true, "Ed25519 over the note, as logs sign" },
-    { 0x02, false, "ECDSA" },
-    { SIGNATURE_COSIGNATURE, true, "Ed25519 cosignature with a time, as witnesses sign" },
-    { 0x05, false, "RFC 6962 tree head" },
-    { SIGNATURE_ML_DSA_44, false, "ML-DSA-44 cosignature" },
+    { SIGNATURE_ED25519, ED25519_PUBLIC_BYTES, ED25519_SEED_BYTES,
+      "Ed25519 over the note, as logs sign" },
+    { 0x02, 0, 0, "ECDSA" },
+    { SIGNATURE_COSIGNATURE, ED25519_PUBLIC_BYTES, ED25519_SEED_BYTES,
+      "Ed25519 cosignature with a time, as witnesses sign" },
+    { 0x05, 0, 0, "RFC 6962 tree head" },
+    { SIGNATURE_ML_DSA_44, ML_DSA_44_PUBLIC_BYTES, ML_DSA_44_SEED_BYTES, "ML-DSA-44 cosignature" },
 };
 
 static const struct key_type *find_type(uint8_t type)
@@ -43,10 +46,9 @@ static const char *type_words(uint8_t type)
     return found == NULL ? "unknown" : found->words;
 }
 
-static bool type_is_supported(uint8_t type)
+static bool type_is_ed25519(enum signature_type type)
 {
-    const struct key_type *found = find_type(type);
-    return found != NULL && found->is_supported;
+    return type == SIGNATURE_ED25519 || type == SIGNATURE_COSIGNATURE;
 }
 
 enum err_code vkey_require_type(const struct vkey *vkey, enum signature_type type, struct err *err)
@@ -59,6 +61,15 @@ enum err_code vkey_require_type(const struct vkey *vkey, enum signature_type typ
                    "ask its owner for that one",
                    vkey->name, (unsigned)vkey->type, type_words((uint8_t)vkey->type),
                    (unsigned)type, type_words((uint8_t)type));
+}
+
+enum err_code vkey_require_role(const struct vkey *vkey, enum vkey_role role, struct err *err)
+{
+    if (vkey->type == SIGNATURE_ML_DSA_44 && role != VKEY_NOTES) {
+        return E_OK;
+    }
+    return vkey_require_type(vkey, role == VKEY_WITNESS ? SIGNATURE_COSIGNATURE : SIGNATURE_ED25519,
+                             err);
 }
 
 /* -- names and key IDs -- */
@@ -90,10 +101,10 @@ bool key_name_is_valid(struct span name)
     return name.len == 0;
 }
 
-static uint32_t key_id(struct span name, enum signature_type type, const struct ed25519_public *key)
+static uint32_t key_id(struct span name, enum signature_type type, struct span key)
 {
     uint8_t separator_and_type[] = { '\n', (uint8_t)type };
-    struct span parts[] = { name, SPAN_OF_ARRAY(separator_and_type), SPAN_OF_ARRAY(key->bytes) };
+    struct span parts[] = { name, SPAN_OF_ARRAY(separator_and_type), key };
     struct hash hash = sha256_parts(parts, 3);
     struct span in = hash_span(&hash);
     uint32_t id = 0;
@@ -102,21 +113,46 @@ static uint32_t key_id(struct span name, enum signature_type type, const struct 
     return id;
 }
 
+struct span vkey_public(const struct vkey *vkey)
+{
+    return vkey->ml_dsa != NULL ? ml_dsa_public_bytes(vkey->ml_dsa)
+                                : SPAN_OF_ARRAY(vkey->key.bytes);
+}
+
+struct hash vkey_public_id(const struct vkey *vkey)
+{
+    static_assert((int)HASH_BYTES == (int)ED25519_PUBLIC_BYTES, "such a key is its own ID");
+    struct hash id;
+    memcpy(id.bytes, vkey->key.bytes, sizeof id.bytes);
+    return vkey->ml_dsa != NULL ? sha256(vkey_public(vkey)) : id;
+}
+
+static void set_name_and_id(struct vkey *vkey, struct span name)
+{
+    assert(key_name_is_valid(name));
+    memcpy(vkey->name, name.data, name.len);
+    vkey->id = key_id(name, vkey->type, vkey_public(vkey));
+}
+
 struct vkey vkey_make(const char *name, enum signature_type type, const struct ed25519_public *key)
 {
-    struct span name_span = span_of_str(name);
-    assert(key_name_is_valid(name_span));
-    assert(type_is_supported((uint8_t)type));
+    assert(type_is_ed25519(type));
     struct vkey vkey = { .type = type, .key = *key };
-    memcpy(vkey.name, name, name_span.len + 1);
-    vkey.id = key_id(name_span, type, key);
+    set_name_and_id(&vkey, span_of_str(name));
+    return vkey;
+}
+
+struct vkey vkey_make_ml_dsa(const char *name, const struct ml_dsa_public *key)
+{
+    struct vkey vkey = { .type = SIGNATURE_ML_DSA_44, .ml_dsa = key };
+    set_name_and_id(&vkey, span_of_str(name));
     return vkey;
 }
 
 bool vkey_is_equal(const struct vkey *a, const struct vkey *b)
 {
     return a->id == b->id && a->type == b->type && strcmp(a->name, b->name) == 0 &&
-           memcmp(a->key.bytes, b->key.bytes, ED25519_PUBLIC_BYTES) == 0;
+           span_is_equal(vkey_public(a), vkey_public(b));
 }
 
 /* -- the encoding that vkeys and signer keys share: name "+" hex8 "+" base64(type || key) -- */
@@ -156,13 +192,10 @@ static enum err_code split_key(struct key_parts *out, struct span text, struct e
     return E_OK;
 }
 
-/* Decodes type and 32 key bytes. `decoded` may hold a secret: the caller wipes it, on errors too. */
-static enum err_code decode_key(struct buf *decoded, struct span encoded, struct err *err)
+/* Decodes type and key bytes. `decoded` may hold a secret: the caller wipes it, on errors too. */
+static enum err_code decode_key(struct buf *decoded, struct span encoded, bool is_private,
+                                struct err *err)
 {
-    enum {
-        DECODED = 1 + ED25519_PUBLIC_BYTES
-    };
-    static_assert(ED25519_PUBLIC_BYTES == ED25519_SEED_BYTES, "one length for both");
     if (base64_append_decoded(decoded, encoded, BASE64_STRICT, err) != E_OK) {
         return err_wrap(err, "key behind the second '+'");
     }
@@ -170,21 +203,22 @@ static enum err_code decode_key(struct buf *decoded, struct span encoded, struct
         return err_set(err, E_MALFORMED, "the key's bytes are missing behind the second '+'");
     }
     uint8_t type = decoded->data[0];
-    if (!type_is_supported(type)) {
+    const struct key_type *found = find_type(type);
+    if (found == NULL || found->public_bytes == 0) {
         return err_set(err, E_UNSUPPORTED, "keys of type 0x%02x (%s) are not supported", type,
                        type_words(type));
     }
-    if (decoded->len != DECODED) {
-        return err_set(err, E_MALFORMED, "a key of type 0x%02x has %d bytes, this one has %zu",
-                       type, ED25519_PUBLIC_BYTES, decoded->len - 1);
+    size_t expected = is_private ? found->seed_bytes : found->public_bytes;
+    if (decoded->len != 1 + expected) {
+        return err_set(err, E_MALFORMED, "a key of type 0x%02x has %zu bytes, this one has %zu",
+                       type, expected, decoded->len - 1);
     }
     return E_OK;
 }
 
 /* Makes the vkey and checks what can be wrong with a key that is well written. */
-static enum err_code check_key(struct vkey *out, const struct key_parts *parts,
-                               enum signature_type type, const struct ed25519_public *key,
-                               struct err *err)
+static enum err_code check_key(const struct key_parts *parts, enum signature_type type,
+                               struct span key, struct err *err)
 {
     uint32_t id = key_id(parts->name, type, key);
     if (id != parts->id) {
@@ -193,16 +227,32 @@ static enum err_code check_key(struct vkey *out, const struct key_parts *parts,
                        "the key was changed or mistyped",
                        parts->id, id);
     }
-    if (ed25519_is_small_order(key)) {
-        return err_set(err, E_DENIED, "a key of small order, under which anyone can sign");
+    struct ed25519_public point;
+    if (type_is_ed25519(type)) {
+        memcpy(point.bytes, key.data, sizeof point.bytes);
+        if (ed25519_is_small_order(&point)) {
+            return err_set(err, E_DENIED, "a key of small order, under which anyone can sign");
+        }
     }
-    struct vkey vkey = { .id = id, .type = type, .key = *key };
-    memcpy(vkey.name, parts->name.data, parts->name.len);
-    *out = vkey;
     return E_OK;
 }
 
-enum err_code vkey_parse(struct vkey *out, struct span text, struct err *err)
+/* Requires the length that the type has. */
+static struct vkey make_vkey(const struct key_parts *parts, enum signature_type type,
+                             struct span key)
+{
+    struct vkey vkey = { .id = parts->id, .type = type };
+    memcpy(vkey.name, parts->name.data, parts->name.len);
+    if (type == SIGNATURE_ML_DSA_44) {
+        vkey.ml_dsa = ml_dsa_public_of(key);
+    } else {
+        memcpy(vkey.key.bytes, key.data, key.len);
+    }
+    return vkey;
+}
+
+static enum err_code parse_vkey(struct vkey *out, struct span text, bool takes_ml_dsa,
+                                struct err *err)
 {
     if (span_has_prefix(text, span_of_str(signer_prefix))) {
         return err_set(err, E_MALFORMED, "this is a private key: give its public key (vkey)");
@@ -213,22 +263,39 @@ enum err_code vkey_parse(struct vkey *out, struct span text, struct err *err)
         return rc;
     }
     struct buf decoded = BUF_INIT(KEY_TEXT_MAX);
-    rc = decode_key(&decoded, parts.encoded, err);
+    rc = decode_key(&decoded, parts.encoded, false, err);
+    if (rc == E_OK && decoded.data[0] == SIGNATURE_ML_DSA_44 && !takes_ml_dsa) {
+        rc = err_set(err, E_UNSUPPORTED, "keys of type 0x06 (ML-DSA-44) are not taken here");
+    }
     if (rc == E_OK) {
-        struct ed25519_public key;
-        memcpy(key.bytes, decoded.data + 1, sizeof key.bytes);
-        rc = check_key(out, &parts, decoded.data[0], &key, err);
+        enum signature_type type = decoded.data[0];
+        struct span key = span_slice(buf_span(&decoded), 1, decoded.len - 1);
+        rc = check_key(&parts, type, key, err);
+        if (rc == E_OK) {
+            *out = make_vkey(&parts, type, key);
+        }
     }
     buf_clear(&decoded);
     return rc;
 }
 
+enum err_code vkey_parse(struct vkey *out, struct span text, struct err *err)
+{
+    return parse_vkey(out, text, true, err);
+}
+
+enum err_code vkey_parse_ed25519(struct vkey *out, struct span text, struct err *err)
+{
+    return parse_vkey(out, text, false, err);
+}
+
 void vkey_put(struct buf *out, const struct vkey *vkey)
 {
-    uint8_t bytes[1 + ED25519_PUBLIC_BYTES] = { (uint8_t)vkey->type };
-    memcpy(bytes + 1, vkey->key.bytes, sizeof vkey->key.bytes);
+    struct span key = vkey_public(vkey);
+    uint8_t bytes[1 + ML_DSA_44_PUBLIC_BYTES] = { (uint8_t)vkey->type };
+    memcpy(bytes + 1, key.data, key.len);
     buf_putf(out, "%s+%08x+", vkey->name, vkey->id);
-    base64_put(out, SPAN_OF_ARRAY(bytes));
+    base64_put(out, span_of(bytes, 1 + key.len));
 }
 
 /* -- signers -- */
@@ -237,7 +304,34 @@ void signer_generate(struct signer *out, const char *name, enum signature_type t
 {
     struct signing_key *key = signing_key_generate();
     struct ed25519_public public = signing_key_public(key);
-    *out = (struct signer){ vkey_make(name, type, &public), key };
+    *out = (struct signer){ .vkey = vkey_make(name, type, &public), .key = key };
+}
+
+enum err_code signer_generate_ml_dsa(struct signer *out, const char *name, struct err *err)
+{
+    struct ml_dsa_key *key;
+    enum err_code rc = ml_dsa_key_generate(&key, err);
+    if (rc == E_OK) {
+        *out = (struct signer){ .vkey = vkey_make_ml_dsa(name, ml_dsa_key_public(key)),
+                                .ml_dsa = key };
+    }
+    return rc;
+}
+
+/* `out` has no vkey yet. */
+static enum err_code key_of_seed(struct signer *out, enum signature_type type, const uint8_t *seed,
+                                 struct err *err)
+{
+    if (type == SIGNATURE_ML_DSA_44) {
+        enum err_code rc = ml_dsa_key_from_seed(&out->ml_dsa, seed, err);
+        if (rc == E_OK) {
+            out->vkey.ml_dsa = ml_dsa_key_public(out->ml_dsa);
+        }
+        return rc;
+    }
+    out->key = signing_key_from_seed(seed);
+    out->vkey.key = signing_key_public(out->key);
+    return E_OK;
 }
 
 enum err_code signer_parse(struct signer *out, struct span text, struct err *err)
@@ -255,20 +349,21 @@ enum err_code signer_parse(struct signer *out, struct span text, struct err *err
     if (rc != E_OK) {
         return rc;
     }
-    struct signing_key *key = NULL;
+    struct signer signer = { .key = NULL };
     struct buf decoded = BUF_INIT(KEY_TEXT_MAX); /* filled in one step: leaves no copies */
-    rc = decode_key(&decoded, parts.encoded, err);
+    rc = decode_key(&decoded, parts.encoded, true, err);
     if (rc == E_OK) {
-        key = signing_key_from_seed(decoded.data + 1);
-        struct ed25519_public public = signing_key_public(key);
-        struct vkey vkey;
-        rc = check_key(&vkey, &parts, decoded.data[0], &public, err);
-        if (rc == E_OK) {
-            *out = (struct signer){ vkey, key };
-            key = NULL;
-        }
+        rc = key_of_seed(&signer, decoded.data[0], decoded.data + 1, err);
     }
-    signing_key_free(key);
+    if (rc == E_OK) {
+        rc = check_key(&parts, decoded.data[0], vkey_public(&signer.vkey), err);
+    }
+    if (rc == E_OK) {
+        signer.vkey = make_vkey(&parts, decoded.data[0], vkey_public(&signer.vkey));
+        *out = signer;
+    } else {
+        signer_clear(&signer);
+    }
     if (decoded.data != NULL) {
         crypto_wipe(decoded.data, decoded.cap);
     }
@@ -282,8 +377,13 @@ void signer_put(struct buf *out, const struct signer *signer)
         TEXT_MAX = sizeof signer_prefix + KEY_NAME_BYTES_MAX + 64
     };
     uint8_t bytes[1 + ED25519_SEED_BYTES] = { (uint8_t)signer->vkey.type };
-    bool has_seed = signing_key_seed(signer->key, bytes + 1);
-    assert(has_seed);
+    static_assert((int)ED25519_SEED_BYTES == (int)ML_DSA_44_SEED_BYTES, "one length for both");
+    if (signer->ml_dsa != NULL) {
+        ml_dsa_key_seed(signer->ml_dsa, bytes + 1);
+    } else {
+        bool has_seed = signing_key_seed(signer->key, bytes + 1);
+        assert(has_seed);
+    }
     struct buf encoded = BUF_INIT(sizeof bytes * 2);
     buf_extend(&encoded, sizeof bytes * 2); /* so that it never moves and leaves a copy */
     buf_reset(&encoded);
@@ -301,5 +401,6 @@ void signer_put(struct buf *out, const struct signer *signer)
 void signer_clear(struct signer *signer)
 {
     signing_key_free(signer->key);
+    ml_dsa_key_free(signer->ml_dsa);
     *signer = (struct signer){ 0 };
 }

@@ -30,7 +30,7 @@ static struct signer make_signer(const char *name, enum signature_type type)
     uint8_t seed[ED25519_SEED_BYTES] = { (uint8_t)name[0], (uint8_t)name[1] };
     struct signing_key *key = signing_key_from_seed(seed);
     struct ed25519_public public = signing_key_public(key);
-    return (struct signer){ vkey_make(name, type, &public), key };
+    return (struct signer){ .vkey = vkey_make(name, type, &public), .key = key };
 }
 
 static uint64_t time_of(size_t witness, bool is_first)

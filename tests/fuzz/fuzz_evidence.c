@@ -59,7 +59,7 @@ static void make_signer(struct signer *out, const char *name, enum signature_typ
     uint8_t seed[ED25519_SEED_BYTES] = { secret };
     struct signing_key *key = signing_key_from_seed(seed);
     struct ed25519_public public = signing_key_public(key);
-    *out = (struct signer){ vkey_make(name, type, &public), key };
+    *out = (struct signer){ .vkey = vkey_make(name, type, &public), .key = key };
 }
 
 static void make_records(void)

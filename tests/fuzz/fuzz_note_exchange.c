@@ -23,7 +23,7 @@ static struct signer make(const char *name, uint8_t first)
     uint8_t seed[ED25519_SEED_BYTES] = { first };
     struct signing_key *key = signing_key_from_seed(seed);
     struct ed25519_public public = signing_key_public(key);
-    return (struct signer){ vkey_make(name, SIGNATURE_ED25519, &public), key };
+    return (struct signer){ .vkey = vkey_make(name, SIGNATURE_ED25519, &public), .key = key };
 }
 
 static void sign(struct buf *out, struct span text, const struct signer *signer)

@@ -29,7 +29,7 @@ static void set_up(void)
     uint8_t seed[ED25519_SEED_BYTES] = { 1 };
     struct signing_key *key = signing_key_from_seed(seed);
     struct ed25519_public public = signing_key_public(key);
-    signer = (struct signer){ vkey_make(origin, SIGNATURE_ED25519, &public), key };
+    signer = (struct signer){ .vkey = vkey_make(origin, SIGNATURE_ED25519, &public), .key = key };
     for (size_t i = 0; i < NOTES; i++) {
         struct checkpoint checkpoint = { .size = i / 2 + 1, .root = { { (uint8_t)i } } };
         const struct promise_item item = { .index = 1 };

@@ -35,7 +35,8 @@ static void check_vkey(struct span text)
     assert(rc == E_OK);
     assert(vkey_is_equal(&vkey, &again));
     assert(key_name_is_valid(span_of_str(vkey.name)));
-    struct vkey made = vkey_make(vkey.name, vkey.type, &vkey.key);
+    struct vkey made = vkey.ml_dsa != NULL ? vkey_make_ml_dsa(vkey.name, vkey.ml_dsa)
+                                           : vkey_make(vkey.name, vkey.type, &vkey.key);
     assert(vkey_is_equal(&vkey, &made));
     buf_clear(&out);
 }

@@ -510,7 +510,7 @@ class Starting(unittest.TestCase):
 
     def test_a_key_of_another_kind_is_refused(self):
         keygen("witness", "w.example", self.path("witness.key"))
-        self.assert_refuses(3, "witness.key.*cosigner", key=self.path("witness.key"))
+        self.assert_refuses(3, "witness.key holds a key of type 0x04; a log signs with", key=self.path("witness.key"))
         keygen("promise", "other.example/promise", self.path("other-promise.key"))
         self.assert_refuses(
             3, "expected log.example/test/promise", promise_key=self.path("other-promise.key")

@@ -9,9 +9,17 @@
 static struct signer make(const char *name, enum signature_type type,
                           const uint8_t seed[static ED25519_SEED_BYTES])
 {
+    if (type == SIGNATURE_ML_DSA_44) {
+        struct err err;
+        struct ml_dsa_key *ml_dsa;
+        enum err_code rc = ml_dsa_key_from_seed(&ml_dsa, seed, &err);
+        assert(rc == E_OK);
+        return (struct signer){ .vkey = vkey_make_ml_dsa(name, ml_dsa_key_public(ml_dsa)),
+                                .ml_dsa = ml_dsa };
+    }
     struct signing_key *key = signing_key_from_seed(seed);
     struct ed25519_public public = signing_key_public(key);
-    return (struct signer){ vkey_make(name, type, &public), key };
+    return (struct signer){ .vkey = vkey_make(name, type, &public), .key = key };
 }
 
 struct signer keys_signer(const char *name, enum signature_type type, const char *secret)

@@ -4,7 +4,8 @@
 
 #include "tlog/vkey.h"
 
-/* The signer whose seed is the SHA-256 of `secret`. Free with signer_clear. */
+/* The signer whose seed is the SHA-256 of `secret`. Free with signer_clear. Of type ML_DSA_44 only where that is
+ * available. */
 struct signer keys_signer(const char *name, enum signature_type type, const char *secret);
 
 /* Likewise from a seed in hex. */

@@ -197,7 +197,7 @@ static void lines_that_break_a_rule_are_named(void **state)
         { "log pineapple\n", "line 1: vkey \"pineapple\"" },
         { "log https://log0.example/ $0\n", "vkey" },
         { "log $I\n", "key ID 00000000 does not belong" },
-        { "log $M\n", "not supported" },
+        { "log $M\n", "does not belong to" },
         { "log PRIVATE+KEY+a+00000000+AAAA\n", "this is a private key" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

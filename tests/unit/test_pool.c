@@ -158,8 +158,8 @@ static void assert_closed(struct pool *pool, const char *expected)
 static void pool_opens_only_when_no_closer_is_left(void **state)
 {
     (void)state;
-    static const char *const words[POOL_CLOSERS] = { "the check", "no note", "no registry",
-                                                     "the disk" };
+    static const char *const words[POOL_CLOSERS] = { "frozen", "the check", "no note",
+                                                     "no registry", "the disk" };
     char reason[64];
     struct pool *pool = pool_new(10, 1000);
     for (unsigned order = 0; order < 2; order++) {

@@ -65,7 +65,12 @@ static int setup(void **state)
     recovered = NEW(struct recovered);
     edge_init(&recovered->edge);
     recovered_forget_known(recovered);
-    return signing_open(&signing, dir, key_path, NULL, mark_path, &err);
+    return signing_open(&signing,
+                        &(struct signing_files){ .data_dir = dir,
+                                                 .key = key_path,
+                                                 .promise_key = NULL,
+                                                 .mark = mark_path },
+                        &err);
 }
 
 static int teardown(void **state)
@@ -184,7 +189,11 @@ static void assert_check_corrupt(void)
 static enum err_code open_again(const char *promise)
 {
     struct signing again;
-    enum err_code rc = signing_open(&again, dir, key_path, promise, NULL, &err);
+    enum err_code rc =
+        signing_open(&again,
+                     &(struct signing_files){
+                         .data_dir = dir, .key = key_path, .promise_key = promise, .mark = NULL },
+                     &err);
     if (rc == E_OK) {
         signing_close(&again);
     }
@@ -296,7 +305,13 @@ static void signing_promise_names_each_entry(void **state)
     (void)state;
     write_key(promise_path, "signing.example/log/promise", SIGNATURE_ED25519, 0600);
     signing_close(&signing);
-    assert_int_equal(signing_open(&signing, dir, key_path, promise_path, NULL, &err), E_OK);
+    assert_int_equal(signing_open(&signing,
+                                  &(struct signing_files){ .data_dir = dir,
+                                                           .key = key_path,
+                                                           .promise_key = promise_path,
+                                                           .mark = NULL },
+                                  &err),
+                     E_OK);
     uint64_t indices[] = { 7, 3, 7 };
     struct hash leaves[3];
     for (size_t i = 0; i < 3; i++) {
@@ -357,7 +372,13 @@ static void start_without_a_mark_cannot_tell(void **state)
 {
     (void)state;
     signing_close(&signing);
-    assert_int_equal(signing_open(&signing, dir, key_path, NULL, NULL, &err), E_OK);
+    assert_int_equal(signing_open(&signing,
+                                  &(struct signing_files){ .data_dir = dir,
+                                                           .key = key_path,
+                                                           .promise_key = NULL,
+                                                           .mark = NULL },
+                                  &err),
+                     E_OK);
     assert_check(SIGNING_CHECK_IMPOSSIBLE);
     grow(4);
     sign();

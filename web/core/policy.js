@@ -161,17 +161,42 @@ export class Policy {
         return met[this.quorum];
     }
 
-    // Costs of each node from those of its members; a witness costs 1.
+    // For each node the name of the witness that all keys below it are of; null when they are of several.
+    holders() {
+        const holders = [];
+        for (const node of this.nodes) {
+            const names = new Set(node.members.map((i) => holders[i]));
+            const [one] = names;
+            holders.push(node.witness !== null ? this.witnesses[node.witness].vkey.name : names.size === 1 ? one : null);
+        }
+        return holders;
+    }
+
+    isBelowQuorum(i) {
+        while (i !== null && i !== this.quorum) {
+            i = this.nodes[i].parent;
+        }
+        return i === this.quorum;
+    }
+
+    // Costs of each node from those of its members, in witnesses. One may have several keys: a node of its keys alone is
+    // one place, and costs 1; a set of places has as many times fewer witnesses as one may have places.
     costOfQuorum(countOf) {
         if (this.quorum === null) {
             return 0;
         }
+        const holders = this.holders();
         const costs = [];
-        for (const node of this.nodes) {
-            const ofMembers = node.members.map((i) => costs[i]);
-            costs.push(node.witness === null ? cheapest(ofMembers, countOf(node)) : 1);
-        }
-        return costs[this.quorum];
+        const places = new Map();
+        this.nodes.forEach((node, i) => {
+            const ofMembers = node.members.map((member) => costs[member]);
+            costs.push(holders[i] === null ? cheapest(ofMembers, countOf(node)) : 1);
+            const isTop = i === this.quorum || (node.parent !== null && holders[node.parent] === null);
+            if (holders[i] !== null && isTop && this.isBelowQuorum(i)) {
+                places.set(holders[i], (places.get(holders[i]) ?? 0) + 1);
+            }
+        });
+        return Math.ceil(costs[this.quorum] / Math.max(1, ...places.values()));
     }
 
     // f: the fewest evil witnesses that let two quorums share no honest member.

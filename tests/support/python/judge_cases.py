@@ -278,8 +278,14 @@ class World:
         head = f"log {self.log.key.vkey()}\nwitness m {key.vkey()}\nwitness w {honest.vkey()}\n"
         ours = self.log.key.line(good)
         tails = ("quorum m\n", "quorum w\n", "group g any m w\nquorum g\n", "group g all m w\nquorum g\n", "quorum none\n")
+        # Keys of one name are one witness: f and what may be down must say so on both sides.
+        same = MlDsaKey(honest.name)
+        twice = f"log {self.log.key.vkey()}\nwitness w {honest.vkey()}\nwitness p {same.vkey()}\nwitness m {key.vkey()}\n"
+        rules = ("group g all w p\nquorum g\n", "group a any w p\ngroup g all a m\nquorum g\n", "group g 2 w p m\nquorum g\n",
+                 "group a all w m\ngroup g any a p\nquorum g\n", "group g all w p m\nquorum g\n")
+        counted = [(twice + rule, self.notes_of(good, ours + honest.line(good, 8)), entry, None) for rule in rules]
         lines = (key.line(good, 9), key.line(good, 9) + honest.line(good, 8), honest.line(good, 8), "")
-        return [(head + tail, self.notes_of(good, ours + line), entry, None) for tail in tails for line in lines]
+        return counted + [(head + tail, self.notes_of(good, ours + line), entry, None) for tail in tails for line in lines]
 
     def with_anchors(self):
         found = []
